@@ -1,0 +1,297 @@
+"""The whole brain, one pure function: what is wanted, where it goes, what may be done now.
+
+windows → guard → rosters → rollouts → placement → actions. Same inputs, same decision, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from rota.core.ledger import HostRecord, Ledger, Target
+from rota.core.model import Fleet, Service, WorkloadId
+from rota.core.observed import Hold, HostState, Now, ObservedContainer, ObservedState
+from rota.core.placement.feasibility import Refusal
+from rota.core.placement.room import rooms
+from rota.core.planning import back_off, guard
+from rota.core.planning.actions import Action, Change, ChangeKind
+from rota.core.planning.compose import Composer
+from rota.core.planning.rollout import Causes, Steps, Stop, plan_rollout
+from rota.core.planning.roster import Roster, Scene, containers_by_workload, roster, untouchable
+from rota.core.windows import InForce, Want, in_force, next_edge, wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """Instances of one workload that no host admits, and what each host said."""
+
+    workload: WorkloadId
+    count: int
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What follows from one snapshot.
+
+    `changes` are target minus observed; `actions` the steps among them that are safe now; `held`
+    says why there are none although there could be (suspended, paused, frozen). `requeue_after` is
+    in seconds, `next_edge` an instant of the wall clock.
+    """
+
+    changes: tuple[Change, ...]
+    actions: tuple[Action, ...]
+    unplaced: tuple[Unplaced, ...]
+    wants: Mapping[WorkloadId, Want]
+    windows: tuple[InForce, ...]
+    guard: guard.Verdict
+    cordons: Mapping[str, str]
+    ledger: Ledger
+    held: Hold | None
+    requeue_after: float | None
+    next_edge: datetime | None
+
+
+def decide(fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now) -> Decision:
+    """Everything Rota would do about `observed` to reach what `fleet` wants at `now`."""
+    wants = wanted(fleet, now.wall)
+    groups = containers_by_workload(observed)
+    failures = back_off.fold(ledger.failures, observed.outcomes, now)
+    ledger = replace(ledger, failures=back_off.forgive(failures, fleet, groups, now))
+    verdict = guard.judge(fleet, ledger, {name: _slots(group) for name, group in groups.items()}, now)
+    scene = Scene(fleet=fleet, observed=observed, ledger=ledger, now=now)
+
+    rosters = _rosters(scene, wants, groups, verdict)
+    causes = {roster.service.id: _causes(roster, wants, scene) for roster in rosters}
+    images = frozenset((name, image) for name, view in observed.hosts.items() for image in view.images)
+    rollouts = [(one, plan_rollout(one, causes[one.service.id], images, now)) for one in rosters]
+    orphans = _orphans(fleet, groups, verdict, observed)
+
+    cordons = _cordons(fleet, now)
+    leaving = [container for _, steps in rollouts for container in _leavers(steps, observed)]
+    leaving += [stop.container for stop in orphans.stops]
+    composer = Composer(scene=scene, rooms=rooms(fleet, observed, cordons, leaving))
+    for one, steps in rollouts:
+        composer.add(one.service, steps)
+    composer.add_orphans(orphans)
+
+    held = _hold(scene)
+    next_ledger = _next_ledger(scene, rosters, causes, composer, verdict)
+    host_gone = bool(ledger.hosts.keys() - next_ledger.hosts.keys())
+    return Decision(
+        changes=tuple(sorted(composer.changes, key=_change_order)),
+        actions=() if held else tuple(composer.actions),
+        unplaced=tuple(
+            Unplaced(workload=workload, count=len(refusals), refusals=refusals[0])
+            for workload, refusals in sorted(composer.refused.items())
+        ),
+        wants=wants,
+        windows=tuple(in_force(policy, fleet, now.wall) for policy in fleet.policies),
+        guard=verdict,
+        cordons=cordons,
+        ledger=next_ledger,
+        held=held,
+        requeue_after=0.0 if host_gone else _requeue_after(scene, rollouts, groups),
+        next_edge=next_edge(fleet, now.wall),
+    )
+
+
+def _slots(containers: Iterable[ObservedContainer]) -> int:
+    return len({container.slot for container in containers})
+
+
+def _rosters(
+    scene: Scene,
+    wants: Mapping[WorkloadId, Want],
+    groups: Mapping[WorkloadId, list[ObservedContainer]],
+    verdict: guard.Verdict,
+) -> list[Roster]:
+    """A roster per workload in the order of precedence: priority, then size, then name."""
+    result = []
+    for service in sorted(scene.fleet.services.values(), key=_precedence):
+        containers = groups.get(service.id, [])
+        count = wants[service.id].count
+        count += verdict.blocked.get(service.id, 0)
+        result.append(roster(service, count, containers, scene))
+    return result
+
+
+def _precedence(service: Service) -> tuple[int, int, int, WorkloadId]:
+    return (-service.priority, -service.requests.memory, -service.requests.cpu, service.id)
+
+
+def _causes(roster: Roster, wants: Mapping[WorkloadId, Want], scene: Scene) -> Causes:
+    """Why the count of a workload differs from what runs: a commit, an edge, or a lost instance."""
+    workload = roster.service.id
+    commit = _revision(scene.fleet)
+    applied, want, before = scene.ledger.applied, wants[workload], scene.ledger.targets.get(workload)
+    known = applied is not None and workload in applied.counts
+    if not known or (applied is not None and applied.revision != scene.fleet.revision):
+        count = commit if before is None or before.count != want.count else before.cause
+    elif before is None or before.count != want.count:
+        count = want.rule
+    elif before.settled:
+        count = "more run than are wanted" if roster.released else "an instance is missing"
+    else:
+        count = before.cause
+    return Causes(count=count, spec=commit)
+
+
+def _revision(fleet: Fleet) -> str:
+    """The revision as causes name it."""
+    return f"commit {fleet.revision[:7]}" if fleet.revision else "the working tree"
+
+
+def _orphans(
+    fleet: Fleet,
+    groups: Mapping[WorkloadId, list[ObservedContainer]],
+    verdict: guard.Verdict,
+    observed: ObservedState,
+) -> Steps:
+    """Containers of workloads that the commit does not have: stopped, unless the guard withholds it."""
+    steps = Steps(workload=WorkloadId("", ""))
+    for workload in sorted(groups.keys() - fleet.services.keys()):
+        for container in groups[workload]:
+            if observed.is_stopping(container):
+                continue
+            cause = f"{_revision(fleet)} does not have {workload}"
+            waits = "PruneBlocked" if workload in verdict.blocked else untouchable(container, observed)
+            if not waits:
+                steps.stops.append(Stop(container, cause))
+            steps.changes.append(
+                Change(
+                    kind=ChangeKind.STOP,
+                    workload=workload,
+                    slot=container.slot,
+                    cause=cause,
+                    source=container.host,
+                    waits=waits,
+                )
+            )
+    return steps
+
+
+def _leavers(steps: Steps, observed: ObservedState) -> Iterable[ObservedContainer]:
+    """What this decision frees: its stops. Predecessors of a rollout count until they are stopped."""
+    return [stop.container for stop in steps.stops if not observed.is_stopping(stop.container)]
+
+
+def _cordons(fleet: Fleet, now: Now) -> dict[str, str]:
+    """Why nothing new goes to a host, by host name."""
+    cordons = {name: "cordoned by its manifest" for name, host in fleet.hosts.items() if host.unschedulable}
+    for override in sorted(fleet.overrides_in_force(now.wall), key=str):
+        if override.target_kind == "Host" and override.unschedulable is not None:
+            if override.unschedulable:
+                cordons[override.target_name] = (
+                    f"cordoned until {override.until.isoformat()} by override {override.name}"
+                )
+            else:
+                cordons.pop(override.target_name, None)
+    return cordons
+
+
+def _hold(scene: Scene) -> Hold | None:
+    return (
+        scene.observed.held
+        or _another_fleet(scene.fleet, scene.ledger)
+        or _suspended(scene.fleet, scene.now)
+        or _first_look(scene.observed)
+    )
+
+
+def _identity(fleet: Fleet) -> str:
+    return f"{fleet.name} {fleet.uid}"
+
+
+def _another_fleet(fleet: Fleet, ledger: Ledger) -> Hold | None:
+    """A commit that renames the fleet: nothing that runs would be its own, and all would start again."""
+    if ledger.fleet in ("", _identity(fleet)):
+        return None
+    message = (
+        f"the commit calls the fleet {_identity(fleet)!r} (name and uid), and what runs belongs to "
+        f"{ledger.fleet!r}. Put them back, or give the new fleet a status branch of its own."
+    )
+    return Hold("AnotherFleet", message)
+
+
+def _suspended(fleet: Fleet, now: Now) -> Hold | None:
+    for override in sorted(fleet.overrides_in_force(now.wall), key=str):
+        if override.target_kind == "Fleet" and override.suspend:
+            until = override.until.isoformat()
+            message = f"suspended until {until} by override {override.name}: {override.reason}"
+            return Hold("Suspended", message)
+    return None
+
+
+def _first_look(observed: ObservedState) -> Hold | None:
+    unseen = observed.unseen()
+    message = f"waiting for the first answer of {', '.join(unseen)}"
+    return Hold("FirstLook", message, passing=True) if unseen else None
+
+
+def _next_ledger(
+    scene: Scene,
+    rosters: Iterable[Roster],
+    causes: Mapping[WorkloadId, Causes],
+    composer: Composer,
+    verdict: guard.Verdict,
+) -> Ledger:
+    if _hold(scene) is not None:
+        return scene.ledger
+    targets = {}
+    for one in rosters:
+        fit = all(group[0].fit for group in one.kept.values())
+        settled = fit and not one.missing and not one.released and not one.stopping
+        cause = causes[one.service.id].count
+        targets[one.service.id] = Target(count=one.wanted, cause=cause, settled=settled)
+    return replace(
+        scene.ledger,
+        fleet=_identity(scene.fleet),
+        hosts=_host_records(scene),
+        pins={**scene.ledger.pins, **composer.pins},
+        applied=guard.next_applied(scene.fleet, scene.ledger, verdict, scene.now),
+        targets=targets,
+    )
+
+
+def _host_records(scene: Scene) -> dict[str, HostRecord]:
+    """Every host of the commit, and each one that left it and still runs something of ours."""
+    records = {}
+    for name, before in scene.ledger.hosts.items():
+        view = scene.observed.hosts.get(name)
+        empty = view is not None and view.state is HostState.REACHABLE and not view.all_containers
+        if name not in scene.fleet.hosts and not empty:
+            records[name] = before
+    for name, host in scene.fleet.hosts.items():
+        view = scene.observed.hosts.get(name)
+        known = scene.ledger.hosts[name].engine_id if name in scene.ledger.hosts else ""
+        seen = view is not None and view.engine is not None and view.state is HostState.REACHABLE
+        engine_id = view.engine.id if seen and view is not None and view.engine is not None else known
+        records[name] = HostRecord(
+            endpoint=host.endpoint, address=host.address, tls=host.tls, engine_id=engine_id
+        )
+    return dict(sorted(records.items()))
+
+
+def _requeue_after(
+    scene: Scene,
+    rollouts: Iterable[tuple[Roster, Steps]],
+    groups: Mapping[WorkloadId, list[ObservedContainer]],
+) -> float | None:
+    """Seconds until something that was waited for may have come: a soak, a back-off, a deadline."""
+    now = scene.now.mono
+    waits = [failure.until - now for failure in scene.ledger.failures.values()]
+    for one, steps in rollouts:
+        waits += steps.requeue
+        deadline = one.service.update.healthy_deadline
+        waits += [
+            container.seen_since + deadline - now
+            for container in groups.get(one.service.id, [])
+            if container.running and not container.ready
+        ]
+    return min((wait for wait in waits if wait > 0), default=None)
+
+
+def _change_order(change: Change) -> tuple[str, WorkloadId, int, str]:
+    return (change.kind, change.workload, change.slot, change.source or "")

@@ -1,0 +1,212 @@
+"""What is observed: hosts, their containers, and what is in flight. Unknown is a state of its own.
+
+Instants are monotonic seconds of this daemon (`Now.mono`), so that a clock that jumps ages nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from rota.core.model import NOTHING, Resources, WorkloadId
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """One reading of both clocks: `wall` (UTC) for windows, `mono` (seconds) for waits and ages."""
+
+    wall: datetime
+    mono: float
+
+
+class HostState(StrEnum):
+    """What is known of a host. Only `reachable` hosts are given work; none of the others loses any."""
+
+    UNKNOWN = "unknown"
+    REACHABLE = "reachable"
+    SUSPECT = "suspect"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+
+
+class ContainerState(StrEnum):
+    """Docker's states, and `pending`: asked for, not seen yet."""
+
+    PENDING = "pending"
+    CREATED = "created"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    PAUSED = "paused"
+    EXITED = "exited"
+    DEAD = "dead"
+    REMOVING = "removing"
+
+
+class Health(StrEnum):
+    """Docker's verdict; `none` where the container has no health check."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PublishedPort:
+    """A container port and the host port that reaches it."""
+
+    target: int
+    published: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedContainer:
+    """One container of this fleet on one host, as its Engine lists it.
+
+    `seen_since` is when this daemon first saw it running (or asked for it), `ready_since` since when
+    it is ready without a break: healthy, or running where it has no health check. `requests`, `grace`
+    and `signal` come from its labels, so that it is accounted for and stopped by its own spec.
+    """
+
+    id: str
+    name: str
+    host: str
+    workload: WorkloadId
+    kind: str
+    slot: int
+    spec: str
+    revision: str
+    state: ContainerState
+    health: Health = Health.NONE
+    requests: Resources = NOTHING
+    grace: float = 10.0
+    signal: str = "SIGTERM"
+    ports: tuple[PublishedPort, ...] = ()
+    seen_since: float = 0.0
+    ready_since: float | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.state in (ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED)
+
+    @property
+    def ready(self) -> bool:
+        return self.ready_since is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an Engine says of itself: its id, API and product version, millicores and bytes."""
+
+    id: str
+    api_version: str
+    version: str
+    cpu: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Foreign:
+    """A container that is not ours and stands in the way, and why it is left alone."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostView:
+    """Everything known of one host: the last answer, its age, and what was submitted and not yet seen.
+
+    `listed` says that this daemon has seen its containers at least once; before, `containers` are what
+    was recorded last. `pending` are containers asked for and not listed yet; `queued` the (workload, slot,
+    spec) of starts that were submitted and have not begun; `stopping` the ids being stopped; `pulling` and
+    `images` the image names on their way and known to be there.
+    """
+
+    name: str
+    state: HostState = HostState.UNKNOWN
+    listed: bool = False
+    since: float = 0.0
+    detail: str = ""
+    engine: EngineFacts | None = None
+    containers: tuple[ObservedContainer, ...] = ()
+    pending: tuple[ObservedContainer, ...] = ()
+    queued: frozenset[tuple[WorkloadId, int, str]] = frozenset()
+    stopping: frozenset[str] = frozenset()
+    pulling: frozenset[str] = frozenset()
+    images: frozenset[str] = frozenset()
+    foreign: tuple[Foreign, ...] = ()
+
+    @property
+    def all_containers(self) -> tuple[ObservedContainer, ...]:
+        return self.containers + self.pending
+
+
+class Result(StrEnum):
+    """How an action ended. `unknown`: the answer was lost; the next view tells."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one action on one host, for the ledger, the log and the status branch.
+
+    `sick`: what was stopped had had its chance to become healthy.
+    """
+
+    action: str
+    verb: str
+    host: str
+    workload: WorkloadId
+    slot: int
+    spec: str
+    result: Result
+    cause: str
+    message: str = ""
+    sick: bool = False
+
+
+class Hold(NamedTuple):
+    """Why nothing may be changed: a CamelCase `reason` for conditions, and a sentence.
+
+    `passing`: it ends by itself within moments, so that nobody needs to be told.
+    """
+
+    reason: str
+    message: str
+    passing: bool = False
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedState:
+    """One snapshot: every host, the outcomes since the last pass, and what holds Rota back.
+
+    `recorded_pins` are the pins that the status branch already carries, None where nothing waits for
+    them, as in a plan; `held` says why nothing may be changed (kill switch, another operator).
+    """
+
+    hosts: Mapping[str, HostView] = field(default_factory=dict)
+    outcomes: tuple[Outcome, ...] = ()
+    recorded_pins: frozenset[tuple[WorkloadId, int]] | None = None
+    held: Hold | None = None
+
+    def containers(self) -> Iterator[ObservedContainer]:
+        for name in sorted(self.hosts):
+            yield from self.hosts[name].all_containers
+
+    def unseen(self) -> tuple[str, ...]:
+        """Hosts asked for the first time: nothing can be decided before they have answered or failed."""
+        return tuple(name for name in sorted(self.hosts) if self.hosts[name].state is HostState.UNKNOWN)
+
+    def is_stopping(self, container: ObservedContainer) -> bool:
+        return container.id in self.hosts[container.host].stopping

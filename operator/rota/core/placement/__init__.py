@@ -1,0 +1,1 @@
+"""Where instances go: filters that explain themselves, a rank, and one function that places."""

@@ -1,0 +1,1 @@
+"""What to do: changes (target minus observed) and the actions among them that are safe now."""

@@ -1,0 +1,162 @@
+"""Changes and actions as data. A closed union: the executor is one exhaustive match over it.
+
+A change says what differs from the target, the words of `rota plan`. An action is a step that is
+safe now, leaves no choice open, and carries its cause. Its id derives from what it does, so the same
+step has the same id in every pass and is never asked for twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rota.core.model import ContainerSpec, Resources, WorkloadId
+from rota.core.observed import ObservedContainer, PublishedPort
+
+
+class ChangeKind(StrEnum):
+    """The four words of a plan."""
+
+    START = "start"
+    STOP = "stop"
+    REPLACE = "replace"
+    MOVE = "move"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One instance that differs from its target.
+
+    `host` is where it goes (None where it has no place, or where it only goes away), `source` where
+    it is. `waits` says in words why its next step is not taken now, empty where it is.
+    """
+
+    kind: ChangeKind
+    workload: WorkloadId
+    slot: int
+    cause: str
+    host: str | None = None
+    source: str | None = None
+    waits: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeMount:
+    """A named volume on the host, with the name that Rota gives it, and where it is mounted."""
+
+    name: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartInstance:
+    """Create and start one container, pulling its image first where the host has none."""
+
+    host: str
+    workload: WorkloadId
+    kind: str
+    slot: int
+    name: str
+    spec: str
+    container: ContainerSpec
+    requests: Resources
+    ports: tuple[PublishedPort, ...]
+    volumes: tuple[VolumeMount, ...]
+    fleet: str
+    fleet_uid: str
+    revision: str
+    cause: str
+
+    @property
+    def id(self) -> str:
+        return f"start {self.host}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartInstance:
+    """Start a container of ours that is there but does not run."""
+
+    host: str
+    workload: WorkloadId
+    slot: int
+    container_id: str
+    name: str
+    spec: str
+    cause: str
+
+    @property
+    def id(self) -> str:
+        return f"restart {self.host}/{self.container_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopInstance:
+    """Signal, wait `grace` seconds for the exit, kill, remove. Volumes stay.
+
+    `sick`: it is stopped because it did not become or stay healthy, which counts as a failed start.
+    """
+
+    host: str
+    workload: WorkloadId
+    slot: int
+    container_id: str
+    name: str
+    spec: str
+    signal: str
+    grace: float
+    cause: str
+    sick: bool = False
+
+    @property
+    def id(self) -> str:
+        return f"stop {self.host}/{self.container_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareImage:
+    """Make sure that an image is on a host before anything there is stopped for it."""
+
+    host: str
+    workload: WorkloadId
+    slot: int
+    image: str
+    pull_policy: str
+    spec: str
+    cause: str
+
+    @property
+    def id(self) -> str:
+        return f"image {self.host}/{self.image}"
+
+
+Action = StartInstance | RestartInstance | StopInstance | PrepareImage
+
+
+def stop_of(container: ObservedContainer, cause: str, *, sick: bool = False) -> StopInstance:
+    """The stop of an observed container, by its own signal and grace."""
+    return StopInstance(
+        host=container.host,
+        workload=container.workload,
+        slot=container.slot,
+        container_id=container.id,
+        name=container.name,
+        spec=container.spec,
+        signal=container.signal,
+        grace=container.grace,
+        cause=cause,
+        sick=sick,
+    )
+
+
+def container_name(fleet: str, workload: WorkloadId, slot: int, identity: tuple[str, str, int]) -> str:
+    """`FLEET.NAMESPACE.NAME.SLOT.HASH8`, the hash over (fleet uid, spec, attempt)."""
+    uid, spec, attempt = identity
+    digest = hashlib.sha256(f"{uid}\n{spec}\n{attempt}".encode()).hexdigest()[:8]
+    return f"{fleet}.{workload.namespace}.{workload.name}.{slot}.{digest}"
+
+
+def volume_name(workload: WorkloadId, slot: int, volume: str) -> str:
+    """`NAMESPACE.NAME.SLOT.VOLUME`: a slot finds its data again under the same name."""
+    return f"{workload.namespace}.{workload.name}.{slot}.{volume}"

@@ -1,0 +1,385 @@
+"""What a pass found and decided, for people: one pure summary that is always written, on failure too.
+
+Health, worst wins: Healthy < Suspended < Progressing < Missing < Degraded < Unknown. No clocks and no
+durations stand in it, so that an unchanged fleet has an unchanged status.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from rota.core.decide import Decision, Unplaced
+from rota.core.ledger import Ledger
+from rota.core.model import Fleet, Resources, Service
+from rota.core.observed import Health, Hold, HostState, HostView, ObservedContainer, ObservedState
+from rota.core.placement.feasibility import in_words
+from rota.core.placement.room import capacity_of
+from rota.core.planning.actions import Change
+from rota.core.windows import InForce
+
+
+class HealthWord(StrEnum):
+    """One word per workload, and for the fleet."""
+
+    HEALTHY = "Healthy"
+    SUSPENDED = "Suspended"
+    PROGRESSING = "Progressing"
+    MISSING = "Missing"
+    DEGRADED = "Degraded"
+    UNKNOWN = "Unknown"
+
+
+WORST_LAST = tuple(HealthWord)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """`Ready` is always there; `Reconciling`, `Stalled` and `Degraded` only while they are true."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """A problem of the repository: where it is and what it is."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+    severity: str = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """What came of the repository: the commit seen last and the one that holds, or why there is none.
+
+    `reason` is a CamelCase word (`GitUnreachable`, `InvalidCommit` …), empty where all is well.
+    """
+
+    attempted: str = ""
+    applied: str = ""
+    reason: str = ""
+    message: str = ""
+    problems: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """One host: what is known of it, what it offers, what is asked of it.
+
+    `address` is where others reach its published ports.
+    """
+
+    view: HostView
+    state: str
+    detail: str
+    endpoint: str
+    address: str
+    capacity: Resources | None
+    reserved: Resources
+    requested: Resources
+    cordon: str
+    departing: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadStatus:
+    """One workload: how many are wanted by which rule, how many run and are ready, and why not all."""
+
+    kind: str
+    namespace: str
+    name: str
+    desired: int
+    rule: str
+    running: int
+    ready: int
+    health: HealthWord
+    revision: str
+    spec: str
+    reason: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetStatus:
+    """Everything that the status branch, the CLI and the demo show."""
+
+    fleet: str
+    uid: str
+    source: SourceStatus
+    conditions: tuple[Condition, ...]
+    health: HealthWord
+    windows: tuple[tuple[str, str, str, str], ...]
+    hosts: tuple[HostStatus, ...]
+    workloads: tuple[WorkloadStatus, ...]
+    unplaced: tuple[Unplaced, ...]
+    ledger: Ledger
+
+    @property
+    def ready(self) -> bool:
+        return any(one.type == "Ready" and one.status == "True" for one in self.conditions)
+
+
+def summarise(
+    fleet: Fleet | None,
+    observed: ObservedState,
+    decision: Decision | None,
+    source: SourceStatus,
+    ledger: Ledger,
+) -> FleetStatus:
+    """The status after a pass. Without a fleet or a decision it still says why there is none."""
+    if fleet is None or decision is None:
+        conditions = _conditions((), source, None, HealthWord.UNKNOWN, (), 0)
+        return FleetStatus(
+            fleet="",
+            uid="",
+            source=source,
+            conditions=conditions,
+            health=HealthWord.UNKNOWN,
+            windows=(),
+            hosts=(),
+            workloads=(),
+            unplaced=(),
+            ledger=ledger,
+        )
+    hosts = tuple(_host(name, fleet, observed, decision) for name in sorted(observed.hosts))
+    workloads = _workloads(fleet, observed, decision)
+    health = worst(one.health for one in workloads)
+    return FleetStatus(
+        fleet=fleet.name,
+        uid=fleet.uid,
+        source=source,
+        conditions=_conditions(
+            workloads, source, decision.held, health, _alarms(hosts, decision), _moving(decision)
+        ),
+        health=health,
+        windows=tuple(_window(one) for one in decision.windows),
+        hosts=hosts,
+        workloads=workloads,
+        unplaced=decision.unplaced,
+        ledger=ledger,
+    )
+
+
+def stalled(status: FleetStatus, reason: str, message: str) -> FleetStatus:
+    """`status` with one more thing that does not go on, which is no fault of the fleet's own."""
+    condition = Condition(type="Stalled", status="True", reason=reason, message=message)
+    return replace(status, conditions=(*status.conditions, condition))
+
+
+def worst(words: Iterable[HealthWord]) -> HealthWord:
+    return max(words, key=WORST_LAST.index, default=HealthWord.HEALTHY)
+
+
+def _window(one: InForce) -> tuple[str, str, str, str]:
+    until = one.until.astimezone(one.policy.zone).isoformat() if one.until is not None else ""
+    return (str(one.policy), one.window, until, one.then or "")
+
+
+def _host(name: str, fleet: Fleet, observed: ObservedState, decision: Decision) -> HostStatus:
+    view = observed.hosts[name]
+    host = fleet.hosts.get(name)
+    record = decision.ledger.hosts.get(name)
+    requested = Resources()
+    for container in view.all_containers:
+        requested += container.requests
+    reached = host or record
+    return HostStatus(
+        view=view,
+        state=view.state,
+        detail=view.detail,
+        endpoint=reached.endpoint if reached is not None else "",
+        address=reached.address if reached is not None else "",
+        capacity=capacity_of(host, view) if host is not None else None,
+        reserved=host.reserved if host is not None else Resources(),
+        requested=requested,
+        cordon=decision.cordons.get(name, "") if host is not None else "left the fleet: being drained",
+        departing=host is None,
+    )
+
+
+def _workloads(fleet: Fleet, observed: ObservedState, decision: Decision) -> tuple[WorkloadStatus, ...]:
+    containers: dict[object, list[ObservedContainer]] = defaultdict(list)
+    for container in observed.containers():
+        if not observed.is_stopping(container):
+            containers[container.workload].append(container)
+    changes: dict[object, list[Change]] = defaultdict(list)
+    for change in decision.changes:
+        changes[change.workload].append(change)
+    unplaced = {one.workload: one for one in decision.unplaced}
+    return tuple(
+        _workload(
+            fleet.services[workload],
+            containers[workload],
+            tuple(changes[workload]),
+            unplaced.get(workload),
+            (observed, decision),
+        )
+        for workload in sorted(fleet.services)
+    )
+
+
+def _workload(
+    service: Service,
+    containers: list[ObservedContainer],
+    changes: tuple[Change, ...],
+    unplaced: Unplaced | None,
+    world: tuple[ObservedState, Decision],
+) -> WorkloadStatus:
+    _observed, decision = world
+    want = decision.wants[service.id]
+    slots_running = {one.slot for one in containers if one.running}
+    slots_ready = {one.slot for one in containers if one.ready}
+    health, reason = _health(service, containers, changes, unplaced, world)
+    current = {one.revision for one in containers if one.spec == service.spec_hash}
+    return WorkloadStatus(
+        kind=service.kind,
+        namespace=service.id.namespace,
+        name=service.id.name,
+        desired=want.count,
+        rule=want.rule,
+        running=len(slots_running),
+        ready=len(slots_ready),
+        health=health,
+        revision=min(current, default=""),
+        spec=service.spec_hash,
+        reason=reason,
+        changes=changes,
+    )
+
+
+def _health(
+    service: Service,
+    containers: list[ObservedContainer],
+    changes: tuple[Change, ...],
+    unplaced: Unplaced | None,
+    world: tuple[ObservedState, Decision],
+) -> tuple[HealthWord, str]:
+    observed, decision = world
+    want = decision.wants[service.id].count
+    silent = sorted(
+        {one.host for one in containers if observed.hosts[one.host].state is not HostState.REACHABLE}
+    )
+    if silent:
+        return HealthWord.UNKNOWN, f"{', '.join(silent)} does not answer; what it ran is presumed to run"
+    if service.id in decision.guard.blocked:
+        return HealthWord.DEGRADED, f"PruneBlocked: {decision.guard.message}"
+    failures = [
+        f"{host}: {failure.message}"
+        for (workload, host, spec), failure in sorted(decision.ledger.failures.items())
+        if workload == service.id and spec == service.spec_hash
+    ]
+    sick = sorted(f"{one.name} on {one.host}" for one in containers if one.health is Health.UNHEALTHY)
+    ready = len({one.slot for one in containers if one.ready})
+    if sick or (failures and (changes or ready < want)):
+        return HealthWord.DEGRADED, "; ".join(failures or [f"unhealthy: {', '.join(sick)}"])
+    if unplaced is not None:
+        word = HealthWord.MISSING if ready == 0 else HealthWord.DEGRADED
+        return word, f"{unplaced.count} unplaced: {in_words(unplaced.refusals)}"
+    if decision.held and changes:
+        return HealthWord.SUSPENDED, decision.held.message
+    if want > 0 and not containers:
+        return HealthWord.MISSING, _first_wait(changes)
+    if changes or ready < want:
+        return HealthWord.PROGRESSING, _first_wait(changes)
+    return HealthWord.HEALTHY, ""
+
+
+def _first_wait(changes: tuple[Change, ...]) -> str:
+    return next((change.waits for change in changes if change.waits), "")
+
+
+def _alarms(hosts: tuple[HostStatus, ...], decision: Decision) -> tuple[tuple[str, str], ...]:
+    """What makes the fleet Degraded beside its workloads, as (reason, message)."""
+    alarms = []
+    if decision.guard.message:
+        alarms.append(("PruneBlocked", decision.guard.message))
+    for host in hosts:
+        if host.state not in (HostState.REACHABLE, HostState.UNKNOWN):
+            alarms.append(("HostUnreachable", f"{host.view.name} is {host.state}: {host.detail}"))
+        if host.departing:
+            alarms += _stranded(host, decision)
+        alarms += [
+            ("NameTaken", f"{one.name} on {host.view.name}: {one.reason}") for one in host.view.foreign
+        ]
+    return tuple(alarms)
+
+
+def _moving(decision: Decision) -> int:
+    """How many instances differ from their target, workloads that left the commit included; what the
+    guard withholds is at rest."""
+    return sum(change.workload not in decision.guard.blocked for change in decision.changes)
+
+
+def _stranded(host: HostStatus, decision: Decision) -> list[tuple[str, str]]:
+    """What has its volumes on a host that left the repository, and so keeps it from being let go."""
+    name = host.view.name
+    held = [
+        f"{one.workload}/{one.slot}"
+        for one in host.view.containers
+        if decision.ledger.pins.get((one.workload, one.slot)) == name
+    ]
+    if not held:
+        return []
+    mend = "Add the Host again, or remove the workload"
+    return [
+        (
+            "VolumesLeftBehind",
+            f"{name} left the repository and holds the volumes of {', '.join(held)}. {mend}",
+        )
+    ]
+
+
+def _conditions(
+    workloads: tuple[WorkloadStatus, ...],
+    source: SourceStatus,
+    held: Hold | None,
+    health: HealthWord,
+    alarms: tuple[tuple[str, str], ...],
+    moving: int,
+) -> tuple[Condition, ...]:
+    conditions = [_ready(workloads, source, held, health)]
+    if moving and not held:
+        changes = f"{moving} instance{'s'[: moving > 1]} to change"
+        conditions.append(Condition(type="Reconciling", status="True", reason="Progressing", message=changes))
+    if held:
+        conditions.append(Condition(type="Stalled", status="True", reason=held.reason, message=held.message))
+    if source.reason:
+        conditions.append(
+            Condition(type="Stalled", status="True", reason=source.reason, message=source.message)
+        )
+    sick = [
+        f"{one.namespace}/{one.name}: {one.reason}" for one in workloads if one.health is HealthWord.DEGRADED
+    ]
+    if alarms or sick:
+        reason = alarms[0][0] if alarms else "WorkloadDegraded"
+        message = "; ".join([text for _, text in alarms] + sick)
+        conditions.append(Condition(type="Degraded", status="True", reason=reason, message=message))
+    return tuple(conditions)
+
+
+def _ready(
+    workloads: tuple[WorkloadStatus, ...], source: SourceStatus, held: Hold | None, health: HealthWord
+) -> Condition:
+    if not workloads and not source.applied:
+        return Condition(
+            type="Ready", status="Unknown", reason=source.reason or "NoRevision", message=source.message
+        )
+    waiting = [one for one in workloads if one.health is not HealthWord.HEALTHY]
+    if source.reason:
+        return Condition(type="Ready", status="False", reason=source.reason, message=source.message)
+    if held:
+        return Condition(type="Ready", status="False", reason=held.reason, message=held.message)
+    if waiting:
+        listed = ", ".join(f"{one.namespace}/{one.name} {one.ready}/{one.desired}" for one in waiting)
+        return Condition(type="Ready", status="False", reason=str(health), message=listed)
+    total = sum(one.desired for one in workloads)
+    message = f"{total} instance{'s'[: total != 1]} of {len(workloads)} workloads are ready"
+    return Condition(type="Ready", status="True", reason="ReconciliationSucceeded", message=message)

@@ -1,0 +1,170 @@
+"""Snapshots of a fleet by hand, what a perfect world makes of a decision, and decisions as text."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from rota.core.decide import Decision, decide
+from rota.core.ledger import Ledger
+from rota.core.model import Fleet, Service, WorkloadId
+from rota.core.observed import (
+    ContainerState,
+    EngineFacts,
+    Health,
+    HostState,
+    HostView,
+    Now,
+    ObservedContainer,
+    ObservedState,
+)
+from rota.core.planning.actions import Action, PrepareImage, RestartInstance, StartInstance, StopInstance
+
+NOW = Now(wall=datetime(2026, 6, 1, 12, 0, tzinfo=UTC), mono=1000.0)
+"""14:00 in Berlin."""
+
+
+def later(seconds: float, now: Now = NOW) -> Now:
+    return Now(wall=now.wall + timedelta(seconds=seconds), mono=now.mono + seconds)
+
+
+def running(
+    service: Service, slot: int, host: str, *, ready_for: float | None = 100.0, **fields: object
+) -> ObservedContainer:
+    """An instance of `service` as it would be after `ready_for` seconds; None: it runs and is not ready."""
+    made = ObservedContainer(
+        id=f"{host}-{service.id.name}-{slot}-{service.spec_hash}",
+        name=f"{service.id.name}.{slot}.{service.spec_hash}",
+        host=host,
+        workload=service.id,
+        kind=service.kind,
+        slot=slot,
+        spec=service.spec_hash,
+        revision="1" * 40,
+        state=ContainerState.RUNNING,
+        health=Health.STARTING if ready_for is None else Health.HEALTHY,
+        requests=service.requests,
+        seen_since=NOW.mono - 100,
+        ready_since=None if ready_for is None else NOW.mono - ready_for,
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def seen(fleet: Fleet, *containers: ObservedContainer, silent: str = "", **fields: object) -> ObservedState:
+    """All hosts of `fleet` answer, except those named in `silent`; `containers` are where they say."""
+    per_host: dict[str, list[ObservedContainer]] = defaultdict(list)
+    for one in containers:
+        per_host[one.host].append(one)
+    views = {}
+    for name in sorted({*fleet.hosts, *per_host}):
+        quiet = name in silent.split()
+        views[name] = HostView(
+            name=name,
+            state=HostState.UNREACHABLE if quiet else HostState.REACHABLE,
+            detail="no answer" if quiet else "",
+            listed=True,
+            containers=tuple(per_host[name]),
+            engine=EngineFacts(id=f"id-{name}", api_version="1.41", version="1", cpu=64000, memory=1 << 40),
+        )
+    return replace(ObservedState(hosts=views), **fields)  # type: ignore[arg-type]
+
+
+def change_view(observed: ObservedState, host: str, **fields: object) -> ObservedState:
+    view = replace(observed.hosts[host], **fields)  # type: ignore[arg-type]
+    return replace(observed, hosts={**observed.hosts, host: view})
+
+
+def act(observed: ObservedState, actions: tuple[Action, ...], now: Now) -> ObservedState:
+    """What a perfect world makes of `actions` at once: whatever starts is ready, whatever stops is gone."""
+    for action in actions:
+        view = observed.hosts[action.host]
+        match action:
+            case StartInstance():
+                made = ObservedContainer(
+                    id=f"id-{action.name}",
+                    name=action.name,
+                    host=action.host,
+                    workload=action.workload,
+                    kind=action.kind,
+                    slot=action.slot,
+                    spec=action.spec,
+                    revision=action.revision,
+                    state=ContainerState.RUNNING,
+                    health=Health.HEALTHY,
+                    requests=action.requests,
+                    ports=action.ports,
+                    seen_since=now.mono,
+                    ready_since=now.mono,
+                )
+                observed = change_view(observed, action.host, containers=(*view.containers, made))
+            case StopInstance():
+                left = tuple(one for one in view.containers if one.id != action.container_id)
+                assert len(left) == len(view.containers) - 1, f"{action.id}: there is none"
+                observed = change_view(observed, action.host, containers=left)
+            case RestartInstance():
+                restarted = tuple(
+                    replace(one, state=ContainerState.RUNNING, ready_since=now.mono)
+                    if one.id == action.container_id
+                    else one
+                    for one in view.containers
+                )
+                observed = change_view(observed, action.host, containers=restarted)
+            case PrepareImage():
+                observed = change_view(observed, action.host, images=view.images | {action.image})
+    return observed
+
+
+def settle(
+    fleet: Fleet, observed: ObservedState | None = None, ledger: Ledger | None = None, now: Now = NOW
+) -> tuple[ObservedState, Ledger, Now]:
+    """Passes in a perfect world until nothing is left to do, and one more that must change nothing."""
+    observed = observed or seen(fleet)
+    ledger = ledger or Ledger()
+    for _ in range(60):
+        decision = decide(fleet, observed, ledger, now)
+        ledger = decision.ledger
+        if not decision.changes:
+            assert decision.actions == ()
+            return observed, decide(fleet, observed, ledger, now).ledger, now
+        observed = act(observed, decision.actions, now)
+        now = later(5, now)
+    raise AssertionError("does not settle:\n" + "\n".join(changes(decision)))
+
+
+def changes(decision: Decision) -> list[str]:
+    """`KIND WORKLOAD/SLOT SOURCE > HOST: CAUSE [WAITS]`, in the order of the decision."""
+    return [
+        f"{one.kind} {one.workload.name}/{one.slot} {one.source or '-'} > {one.host or '-'}: {one.cause}"
+        + (f" [{one.waits}]" if one.waits else "")
+        for one in decision.changes
+    ]
+
+
+def actions(decision: Decision) -> list[str]:
+    """`VERB WORKLOAD/SLOT on HOST SPEC`, in the order of the decision."""
+    words = {
+        StartInstance: "start",
+        StopInstance: "stop",
+        RestartInstance: "restart",
+        PrepareImage: "image",
+    }
+    return [
+        f"{words[type(one)]} {one.workload.name}/{one.slot} on {one.host} {one.spec}"
+        for one in decision.actions
+    ]
+
+
+def refusals(decision: Decision) -> list[str]:
+    """`WORKLOAD xCOUNT HOST: FILTER: DETAIL`."""
+    return [
+        f"{one.workload.name} x{one.count} {each.host}: {each.filter}: {each.detail}"
+        for one in decision.unplaced
+        for each in one.refusals
+    ]
+
+
+def homes(observed: ObservedState, workload: str) -> dict[str, int]:
+    """How many instances of a workload each host has."""
+    wanted = WorkloadId("shop", workload)
+    return dict(sorted(Counter(one.host for one in observed.containers() if one.workload == wanted).items()))

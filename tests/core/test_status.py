@@ -1,0 +1,245 @@
+"""What people are told after a pass: one word per workload with its reason, and the conditions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from rota.core.decide import decide
+from rota.core.ledger import Failure, HostRecord, Ledger
+from rota.core.model import Fleet, Override, Service
+from rota.core.observed import ContainerState, Foreign, Health, Hold, HostState, HostView, Now, ObservedState
+from rota.core.status import FleetStatus, HealthWord, SourceStatus, summarise, worst
+from tests import builders
+from tests.builders import fleet, host, service
+from tests.core.scenes import NOW, change_view, later, running, seen, settle
+
+HOSTS = [host("a"), host("b"), host("c")]
+WEB = service("web", 3)
+SOURCE = SourceStatus(attempted="1" * 40, applied="1" * 40)
+
+
+def commit(*services: Service, number: str = "1", **fields: object) -> Fleet:
+    return replace(fleet(HOSTS, list(services), revision=number * 40), **fields)  # type: ignore[arg-type]
+
+
+def status(
+    of: Fleet,
+    observed: ObservedState,
+    ledger: Ledger | None = None,
+    now: Now = NOW,
+    source: SourceStatus = SOURCE,
+) -> FleetStatus:
+    decision = decide(of, observed, ledger or Ledger(), now)
+    return summarise(of, observed, decision, source, decision.ledger)
+
+
+def words(of: FleetStatus) -> list[str]:
+    """`WORKLOAD READY/DESIRED by RULE: HEALTH REASON`."""
+    return [
+        f"{one.name} {one.ready}/{one.desired} by {one.rule}: {one.health} {one.reason}".rstrip()
+        for one in of.workloads
+    ]
+
+
+def conditions(of: FleetStatus) -> list[str]:
+    return [f"{one.type}={one.status} {one.reason}: {one.message}" for one in of.conditions]
+
+
+def three(**fields: object) -> list:
+    return [running(WEB, slot, home, **fields) for slot, home in enumerate("abc")]  # type: ignore[arg-type]
+
+
+def test_a_fleet_that_is_as_asked_is_healthy_and_ready() -> None:
+    of = status(commit(WEB), seen(commit(WEB), *three()))
+    assert words(of) == ["web 3/3 by replicas: Healthy"]
+    assert conditions(of) == [
+        "Ready=True ReconciliationSucceeded: 3 instances of 1 workloads are ready",
+    ]
+    assert (of.ready, of.health) == (True, HealthWord.HEALTHY)
+
+
+def test_nothing_that_runs_is_missing_and_the_fleet_is_reconciling() -> None:
+    of = status(commit(WEB), seen(commit(WEB)))
+    assert words(of) == ["web 0/3 by replicas: Missing"]
+    assert conditions(of) == [
+        "Ready=False Missing: shop/web 0/3",
+        "Reconciling=True Progressing: 3 instances to change",
+    ]
+
+
+def test_what_is_on_its_way_is_progressing_with_what_it_waits_for() -> None:
+    new = service("web", 3, image="web:2")
+    of = status(commit(new, number="2"), seen(commit(new), *three()))
+    assert words(of) == ["web 3/3 by replicas: Progressing maxSurge is 25%"]
+
+
+def test_what_has_no_place_is_degraded_with_every_hosts_answer_the_same_ones_joined() -> None:
+    web = service("web", 4, cpu=3000)
+    there = [running(web, slot, home) for slot, home in enumerate("abc")]
+    of = status(commit(web), seen(commit(web), *there))
+    assert words(of) == ["web 3/4 by replicas: Degraded 1 unplaced: a, b, c: cpu short by 2000m"]
+    assert conditions(of)[-1].startswith("Degraded=True WorkloadDegraded: shop/web: 1 unplaced")
+
+
+def test_without_any_host_it_says_so() -> None:
+    of = fleet([], [WEB])
+    assert words(status(of, seen(of))) == ["web 0/3 by replicas: Missing 3 unplaced: there is no host"]
+
+
+def test_a_sick_instance_degrades_its_workload() -> None:
+    there = three()
+    there[0] = running(WEB, 0, "a", ready_for=None, health=Health.UNHEALTHY)
+    of = status(commit(WEB), seen(commit(WEB), *there))
+    assert words(of) == ["web 2/3 by replicas: Degraded unhealthy: web.0.v1:web:1 on a"]
+
+
+def test_failed_starts_degrade_while_something_is_missing_and_not_after() -> None:
+    failures = {(WEB.id, "a", WEB.spec_hash): Failure(count=1, until=NOW.mono + 5, message="no such image")}
+    ledger = Ledger(failures=failures)
+    of = commit(WEB)
+    assert words(status(of, seen(of, *three()[1:]), ledger)) == [
+        "web 2/3 by replicas: Degraded a: no such image"
+    ]
+    assert words(status(of, seen(of, *three()), ledger)) == ["web 3/3 by replicas: Healthy"]
+
+
+def test_a_silent_host_makes_its_workloads_unknown_and_the_fleet_degraded() -> None:
+    of = status(commit(WEB), seen(commit(WEB), *three(), silent="b"))
+    assert words(of) == ["web 3/3 by replicas: Unknown b does not answer; what it ran is presumed to run"]
+    assert conditions(of) == [
+        "Ready=False Unknown: shop/web 3/3",
+        "Degraded=True HostUnreachable: b is unreachable: no answer",
+    ]
+
+
+def test_what_the_guard_withholds_is_degraded_with_the_numbers_and_not_reconciling() -> None:
+    observed, ledger, now = settle(commit(service("web", 6), service("gone", 6)))
+    of = status(commit(service("web", 6), number="2"), observed, ledger, now)
+    assert words(of) == ["web 6/6 by replicas: Healthy"]
+    assert [line.split(":")[0] for line in conditions(of)] == [
+        "Ready=True ReconciliationSucceeded",
+        "Degraded=True PruneBlocked",
+    ]
+
+
+def test_orphans_that_are_being_removed_are_reconciling() -> None:
+    of = commit(WEB)
+    observed = seen(of, *three(), running(service("gone"), 0, "a"))
+    assert conditions(status(of, observed))[1] == "Reconciling=True Progressing: 1 instance to change"
+
+
+@pytest.mark.parametrize("outside", [True, False])
+def test_a_hold_is_stalled_with_its_reason(outside: bool) -> None:
+    until = NOW.wall + timedelta(hours=1)
+    pause = Override(
+        namespace="shop",
+        name="pause",
+        target_kind="Fleet",
+        target_name="test",
+        until=until,
+        start=None,
+        reason="maintenance",
+        suspend=True,
+    )
+    of = commit(WEB) if outside else commit(WEB, overrides=(pause,))
+    observed = seen(of)
+    if outside:
+        observed = replace(observed, held=Hold("Paused", "the file PAUSE exists"))
+    why = (
+        "the file PAUSE exists"
+        if outside
+        else ("suspended until 2026-06-01T13:00:00+00:00 by override pause: maintenance")
+    )
+    made = status(of, observed)
+    reason = "Paused" if outside else "Suspended"
+    assert words(made) == [f"web 0/3 by replicas: Suspended {why}"]
+    assert conditions(made) == [f"Ready=False {reason}: {why}", f"Stalled=True {reason}: {why}"]
+
+
+def test_trouble_with_the_repository_is_stalled_while_the_last_good_commit_holds() -> None:
+    trouble = replace(SOURCE, reason="InvalidCommit", message="commit 2 has 1 problem")
+    of = status(commit(WEB), seen(commit(WEB), *three()), source=trouble)
+    assert words(of) == ["web 3/3 by replicas: Healthy"]
+    assert conditions(of) == [
+        "Ready=False InvalidCommit: commit 2 has 1 problem",
+        "Stalled=True InvalidCommit: commit 2 has 1 problem",
+    ]
+
+
+def test_without_a_valid_revision_it_says_why() -> None:
+    source = SourceStatus(attempted="", reason="GitUnreachable", message="no route")
+    of = summarise(None, ObservedState(), None, source, Ledger())
+    assert conditions(of) == [
+        "Ready=Unknown GitUnreachable: no route",
+        "Stalled=True GitUnreachable: no route",
+    ]
+    assert of.health is HealthWord.UNKNOWN
+
+
+def test_a_foreign_container_in_the_way_is_named() -> None:
+    of = commit(WEB)
+    observed = change_view(seen(of, *three()), "b", foreign=(Foreign("x", "is not Rota's"),))
+    assert conditions(status(of, observed))[-1] == "Degraded=True NameTaken: x on b: is not Rota's"
+
+
+def test_hosts_tell_what_they_offer_what_is_asked_and_why_nothing_new_comes() -> None:
+    of = replace(commit(WEB), hosts={"a": host("a", unschedulable=True), "b": host("b"), "c": host("c")})
+    ledger = Ledger(hosts={"old": HostRecord(endpoint="tcp://old:2375", address="old")})
+    observed = seen(of, *three())
+    observed = replace(
+        observed, hosts={**observed.hosts, "old": HostView(name="old", state=HostState.UNREACHABLE)}
+    )
+    rows = [
+        (one.view.name, one.requested.cpu, one.cordon, one.departing, one.endpoint)
+        for one in status(of, observed, ledger).hosts
+    ]
+    assert rows == [
+        ("a", 100, "cordoned by its manifest", False, "tcp://a:2375"),
+        ("b", 100, "", False, "tcp://b:2375"),
+        ("c", 100, "", False, "tcp://c:2375"),
+        ("old", 0, "left the fleet: being drained", True, "tcp://old:2375"),
+    ]
+
+
+def test_the_window_in_force_is_told_with_its_end_in_its_own_zone() -> None:
+    day = builders.window("08:00", "20:00", {"web": 3})
+    of = commit(WEB, policies=(builders.policy(windows=(day,)),))
+    assert status(of, seen(of, *three())).windows == (
+        ("shop/day-night", "day", "2026-06-01T20:00:00+02:00", "base"),
+    )
+
+
+def test_stopping_instances_neither_run_nor_serve_any_more() -> None:
+    of, leaver = commit(WEB), running(WEB, 3, "a")
+    observed = change_view(seen(of, *three(), leaver), "a", stopping=frozenset({leaver.id}))
+    (web,) = status(of, observed).workloads
+    assert (web.running, web.ready) == (3, 3)
+
+
+def test_two_containers_of_one_slot_are_one_instance() -> None:
+    of = commit(service("web", 1))
+    (web,) = status(of, seen(of, running(WEB, 0, "a"), running(WEB, 0, "b"))).workloads
+    assert (web.running, web.ready, web.desired) == (1, 1, 1)
+
+
+def test_the_status_of_an_unchanged_fleet_does_not_change_with_time() -> None:
+    of = commit(WEB)
+    observed, ledger, now = settle(of)
+    assert status(of, observed, ledger, now) == status(of, observed, ledger, later(100_000, now))
+
+
+def test_the_worst_word_wins() -> None:
+    order = ["Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown"]
+    assert [str(word) for word in HealthWord] == order
+    assert worst([]) is HealthWord.HEALTHY
+    assert worst([HealthWord.MISSING, HealthWord.SUSPENDED]) is HealthWord.MISSING
+
+
+def test_a_paused_container_runs_and_does_not_serve() -> None:
+    of = commit(service("web", 1))
+    paused = running(WEB, 0, "a", ready_for=None, state=ContainerState.PAUSED, health=Health.NONE)
+    (web,) = status(of, seen(of, paused)).workloads
+    assert (web.running, web.ready, web.health) == (1, 0, HealthWord.PROGRESSING)
