@@ -1,0 +1,150 @@
+"""CapacityPolicy and Override documents: civil times, instants, and which effect fits which target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, time
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from rota.core.model import Amount, CapacityPolicy, Override, Window, WorkloadId
+from rota.core.windows import BASE
+from rota.manifest.problem import Pointer, did_you_mean, shown
+from rota.manifest.quantity import amount
+from rota.manifest.reader import Reader
+
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+EFFECTS: Final = {
+    "replicas": "Service",
+    "window": "CapacityPolicy",
+    "unschedulable": "Host",
+    "suspend": "Fleet",
+    "allowRemovals": "Fleet",
+}
+
+
+@cache
+def _zones() -> frozenset[str]:
+    # The list of the package, not of the machine: what is valid must not differ between machines,
+    # and names such as "localtime" must not be.
+    return frozenset(files("tzdata").joinpath("zones").read_text("ascii").split())
+
+
+def capacity_policy(reader: Reader) -> CapacityPolicy | None:
+    """The policy of a document, or None with the reasons in the reader."""
+    spec = reader.spec
+    reader.labels()
+    zone = _zone(reader, spec["timeZone"])
+    windows = _windows(reader, spec.get("windows", []))
+    if "base" not in spec and "windows" not in spec:
+        reader.report(("spec",), "states neither base nor windows", "Give at least one of them.")
+    if zone is None or reader.problems:
+        return None
+    return CapacityPolicy(
+        namespace=reader.namespace,
+        name=reader.name,
+        zone=zone,
+        base=_replicas(reader, spec.get("base", {}).get("replicas", {})),
+        windows=windows,
+        source=reader.source(),
+    )
+
+
+def _zone(reader: Reader, name: str) -> ZoneInfo | None:
+    if name in _zones():
+        return ZoneInfo(name)
+    message = f"there is no time zone {shown(name)}"
+    reader.report(("spec", "timeZone"), message, did_you_mean(name, _zones()))
+    return None
+
+
+def _windows(reader: Reader, stated: list[Mapping[str, Any]]) -> tuple[Window, ...]:
+    names: set[str] = set()
+    windows = []
+    for index, item in enumerate(stated):
+        here: Pointer = ("spec", "windows", index)
+        if item["name"] == BASE:
+            message = f'"{BASE}" is reserved: it is what holds outside every window'
+            reader.report((*here, "name"), message, "Choose another name.")
+        if item["name"] in names:
+            reader.report((*here, "name"), f"two windows are named {item['name']}")
+        names.add(item["name"])
+        if item["start"] == item["end"]:
+            mend = 'A whole day is "00:00" to "24:00".'
+            reader.report((*here, "end"), "start and end are equal: the window has no length", mend)
+        if len(set(item["days"])) < len(item["days"]):
+            reader.report((*here, "days"), "a day is given twice")
+        windows.append(_window(reader, here, item))
+    return tuple(windows)
+
+
+def _window(reader: Reader, here: Pointer, stated: Mapping[str, Any]) -> Window:
+    return Window(
+        name=stated["name"],
+        days=frozenset(DAYS.index(day) for day in stated["days"]),
+        start=time.fromisoformat(stated["start"]),
+        end=None if stated["end"] == "24:00" else time.fromisoformat(stated["end"]),
+        priority=stated.get("priority", 0),
+        replicas=_replicas(reader, stated["replicas"]),
+        source=reader.source(here),
+    )
+
+
+def _replicas(reader: Reader, stated: Mapping[str, int | str]) -> dict[WorkloadId, Amount]:
+    return {WorkloadId(reader.namespace, name): amount(value) for name, value in stated.items()}
+
+
+def override(reader: Reader) -> Override | None:
+    """The Override of a document, or None with the reasons in the reader."""
+    spec = reader.spec
+    reader.labels()
+    until, start = _instant(reader, "until"), _instant(reader, "from")
+    if until is not None and start is not None and until <= start:
+        reader.report(("spec", "until"), "until must be after from")
+    _check_effect(reader, spec["target"]["kind"])
+    if until is None or reader.problems:
+        return None
+    return Override(
+        namespace=reader.namespace,
+        name=reader.name,
+        target_kind=spec["target"]["kind"],
+        target_name=spec["target"]["name"],
+        until=until,
+        start=start,
+        reason=spec["reason"],
+        replicas=amount(spec["replicas"]) if "replicas" in spec else None,
+        window=spec.get("window"),
+        unschedulable=spec.get("unschedulable"),
+        suspend=spec.get("suspend"),
+        allow_removals=spec.get("allowRemovals"),
+        source=reader.source(),
+    )
+
+
+def _instant(reader: Reader, key: str) -> datetime | None:
+    if key not in reader.spec:
+        return None
+    try:
+        return datetime.fromisoformat(reader.spec[key].upper())
+    except ValueError:
+        message = f"there is no such date and time as {shown(reader.spec[key])}"
+        reader.report(("spec", key), message)
+        return None
+
+
+def _check_effect(reader: Reader, kind: str) -> None:
+    """Exactly one effect, and one that fits the target."""
+    fitting = [key for key in EFFECTS if EFFECTS[key] == kind]
+    given = [key for key in EFFECTS if key in reader.spec]
+    for key in given:
+        if EFFECTS[key] != kind:
+            message = f"{key} fits a {EFFECTS[key]}, not a {kind}"
+            mend = f"For a {kind}, give {' or '.join(fitting)}."
+            reader.report(("spec", key), message, mend, at_key=True)
+    if not given:
+        reader.report(("spec",), f"no effect is given: for a {kind}, give {' or '.join(fitting)}")
+    if len(given) > 1 and set(given) <= set(fitting):
+        message = f"exactly one of {' and '.join(fitting)} may be given"
+        reader.report(("spec",), message, "Write two Overrides.")

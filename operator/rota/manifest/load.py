@@ -1,0 +1,194 @@
+"""From a tree to a `Fleet`: discovery, budgets, and a cache so that only what changed is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Final
+
+from rota.core.model import CapacityPolicy, Fleet, Host, Override, Service
+from rota.manifest.checks import check
+from rota.manifest.convert import convert
+from rota.manifest.discovery import Discovered, discover
+from rota.manifest.document import Document, Manifest
+from rota.manifest.problem import MAX_PROBLEMS, Problem, did_you_mean, shown, sort_key
+from rota.manifest.reader import Reader
+from rota.manifest.schema import KINDS, violations
+from rota.manifest.tree import Entry, Tree
+from rota.manifest.yaml import ParsedDocument, parse
+
+API_VERSION: Final = "rota/v1"
+MAX_MANIFESTS: Final = 10_000
+
+_MAX_CHECKS: Final = 1000
+_LFS: Final = b"version https://git-lfs.github.com/"
+_NOT_OURS: Final = "If the file is not for Rota, name it in .rotaignore."
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a revision asks for, or why it cannot: `fleet` is None if any problem is an error.
+
+    `documents` are those that are sound by themselves, in the order of their places.
+    """
+
+    fleet: Fleet | None
+    problems: tuple[Problem, ...]
+    documents: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What one file holds: cached, since it depends on its path and content alone."""
+
+    manifests: tuple[Manifest, ...]
+    problems: tuple[Problem, ...]
+
+
+class Loader:
+    """Loads revisions one after the other and remembers the files of the last one."""
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[str, str], _File] = {}
+
+    def load(self, tree: Tree, path: str = "") -> Loaded:
+        """All manifests under the folder `path`, the root if empty.
+
+        Raises what reading the tree raises; everything that is wrong with its content is a problem.
+        """
+        found = discover(tree, path)
+        files = self._read(tree, found.entries)
+        manifests = [manifest for file in files for manifest in file.manifests]
+        problems = [*found.problems, *(problem for file in files for problem in file.problems)]
+        if len(manifests) > MAX_MANIFESTS:
+            problems.append(_too_many(found))
+        elif not manifests and not problems:
+            problems.append(_nothing(found))
+        else:
+            complete = not problems
+            problems += islice(check(manifests, complete=complete), _MAX_CHECKS)
+            if complete and not any(isinstance(each.definition, Fleet) for each in manifests):
+                problems.append(_no_fleet(found))
+        problems.sort(key=sort_key)
+        sound = all(problem.severity != "error" for problem in problems)
+        fleet = _assemble(manifests, tree.revision) if sound else None
+        return Loaded(fleet, tuple(problems), tuple(manifest.document for manifest in manifests))
+
+    def _read(self, tree: Tree, entries: Sequence[Entry]) -> list[_File]:
+        """The files of `entries`, up to one manifest too many; judges only those not seen last time."""
+        known = self._files
+        missing = [entry for entry in entries if (entry.path, entry.blob_id) not in known]
+        contents = tree.read(missing) if missing else {}
+        used: dict[tuple[str, str], _File] = {}
+        manifests = 0
+        for entry in entries:
+            key = (entry.path, entry.blob_id)
+            used[key] = known.get(key) or _read_file(entry.path, contents[entry.blob_id])
+            manifests += len(used[key].manifests)
+            if manifests > MAX_MANIFESTS:
+                break
+        self._files = used
+        return list(used.values())
+
+
+def _read_file(path: str, content: bytes) -> _File:
+    if content.startswith(_LFS):
+        message = "the file is in Git LFS, which manifests are not read from"
+        return _File((), (Problem(path, 1, 1, "", message, "Store it in Git itself."),))
+    parsed = parse(path, content)
+    problems = list(parsed.problems)
+    manifests = []
+    for document in parsed.documents:
+        if len(problems) >= MAX_PROBLEMS:
+            break
+        manifest, found = _manifest(document)
+        problems += found
+        if manifest is not None:
+            manifests.append(manifest)
+    return _File(tuple(manifests), tuple(problems[:MAX_PROBLEMS]))
+
+
+def _manifest(parsed: ParsedDocument) -> tuple[Manifest | None, Iterable[Problem]]:
+    """One document by itself: its envelope, its schema, and the rules that no schema can say."""
+    problem = _envelope_problem(parsed)
+    if problem is not None:
+        return None, (problem,)
+    problems = violations(parsed.root["kind"], parsed)
+    if problems:
+        return None, problems
+    reader = Reader(parsed)
+    definition = convert(reader)
+    if definition is None:
+        return None, reader.problems
+    namespace = "" if isinstance(definition, Fleet | Host) else reader.namespace
+    document = Document(reader.kind, namespace, reader.name, parsed.path, parsed.start.line, raw=parsed.root)
+    return Manifest(document, definition, parsed), ()
+
+
+def _envelope_problem(parsed: ParsedDocument) -> Problem | None:
+    """Why a document is no manifest of this format at all."""
+    root = parsed.root
+    if not isinstance(root, dict):
+        return parsed.problem((), f"a manifest is a mapping with apiVersion: {API_VERSION}", _NOT_OURS)
+    version, kind = root.get("apiVersion"), root.get("kind")
+    if version != API_VERSION:
+        message = f"the document is not {API_VERSION}: {_stated(root, 'apiVersion')}"
+        return parsed.problem(("apiVersion",), message, _NOT_OURS)
+    if kind not in KINDS:
+        known = f"Known are {', '.join(KINDS)}."
+        if not isinstance(kind, str):
+            return parsed.problem(("kind",), _stated(root, "kind"), known)
+        return parsed.problem(("kind",), f"unknown kind {shown(kind)}", did_you_mean(kind, KINDS) or known)
+    return None
+
+
+def _stated(root: Mapping[str, Any], key: str) -> str:
+    if key not in root:
+        return f"{key} is missing"
+    return f"{key} is {shown(root[key])}" if isinstance(root[key], str) else f"{key} is not text"
+
+
+def _too_many(found: Discovered) -> Problem:
+    message = f"there are more than {MAX_MANIFESTS:,} manifests"
+    return found.problem(message, "Split the repository.")
+
+
+def _no_fleet(found: Discovered) -> Problem:
+    mend = "Add a manifest with kind: Fleet, metadata.name and metadata.uid."
+    return found.problem("there is no Fleet among the manifests, and exactly one is needed", mend)
+
+
+def _nothing(found: Discovered) -> Problem:
+    mend = "Write a Fleet: a YAML file with kind: Fleet, metadata.name and metadata.uid."
+    return found.problem("there are no manifests here", mend)
+
+
+def _assemble(manifests: Iterable[Manifest], revision: str) -> Fleet:
+    """One Fleet of all definitions, each part in the order of its names."""
+    fleet: Fleet | None = None
+    hosts: dict[str, Host] = {}
+    services: list[Service] = []
+    policies: list[CapacityPolicy] = []
+    overrides: list[Override] = []
+    for manifest in manifests:
+        match manifest.definition:
+            case Fleet() as fleet:
+                pass
+            case Host() as host:
+                hosts[host.name] = host
+            case Service() as each:
+                services.append(each)
+            case CapacityPolicy() as policy:
+                policies.append(policy)
+            case Override() as override:
+                overrides.append(override)
+    assert fleet is not None, "a repository without a Fleet has a problem"
+    return replace(
+        fleet,
+        revision=revision,
+        hosts=dict(sorted(hosts.items())),
+        services={each.id: each for each in sorted(services, key=lambda each: each.id)},
+        policies=tuple(sorted(policies, key=lambda policy: (policy.namespace, policy.name))),
+        overrides=tuple(sorted(overrides, key=lambda override: (override.namespace, override.name))),
+    )

@@ -1,0 +1,193 @@
+"""Schema errors in our own sentences: what is wrong, where, and what to write instead.
+
+No value is shown beyond 200 bytes, and none where a secret may stand: `environment`, images, endpoints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from rota.manifest.problem import Pointer, did_you_mean, shown
+from rota.manifest.yaml import Unusual
+
+# Mappings whose keys are the user's own words: there `x-` begins a word like any other.
+FREE_MAPPINGS: Final = frozenset(
+    ("annotations", "environment", "extra_hosts", "labels", "matchLabels", "options", "replicas", "sysctls")
+)
+_HIDDEN: Final = frozenset(("endpoint", "environment", "image"))
+_TEXT_MAPPINGS: Final = frozenset(("environment", "labels", "options", "sysctls"))
+
+_NOT_READ: Final = {
+    "build": "Build the image elsewhere and name it in spec.container.image.",
+    "container_name": "Name the Service in metadata.name; Rota names each instance after it.",
+    "depends_on": "Instances start in any order: let the program wait for what it needs, and say in "
+    "spec.container.healthcheck when it is ready.",
+    "deploy": "Use spec.replicas, spec.resources, spec.placement and spec.update.",
+    "env_file": "Write the variables in spec.container.environment: a manifest shows all that runs.",
+    "extends": "Write the fields out: a manifest stands for itself.",
+    "links": "Publish a port in spec.container.ports and reach it by the address of its host.",
+    "profiles": "Use spec.replicas, and a CapacityPolicy for what runs at certain times only.",
+    "scale": "Use spec.replicas.",
+}
+_NEEDS_PERMISSION: Final = frozenset(
+    ("cap_add", "devices", "ipc", "network_mode", "pid", "privileged", "security_opt", "userns_mode")
+)
+_KIND_WORDS: Final = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "an integer",
+    "boolean": "true or false",
+}
+
+
+class SchemaError(Protocol):
+    """What is read of an error of `jsonschema`, which ships no types. `validator` is the keyword."""
+
+    absolute_path: Iterable[str | int]
+    absolute_schema_path: Iterable[str | int]
+    instance: Any
+    schema: Any
+    validator: Any
+    validator_value: Any
+
+
+class Finding(NamedTuple):
+    """A problem without its file: `at_key` points at the key rather than at the value."""
+
+    pointer: Pointer
+    message: str
+    mend: str = ""
+    at_key: bool = False
+
+
+def is_extension(pointer: Pointer) -> bool:
+    """Whether a pointer leads into an `x-` key or into annotations, which nobody reads."""
+    return pointer[:2] == ("metadata", "annotations") or any(
+        isinstance(step, str) and step.startswith("x-") and (at == 0 or pointer[at - 1] not in FREE_MAPPINGS)
+        for at, step in enumerate(pointer)
+    )
+
+
+def sentences(error: SchemaError) -> Iterator[Finding]:
+    """One schema error as one or more findings; two errors may give the same finding."""
+    pointer: Pointer = tuple(error.absolute_path)
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    if "propertyNames" in error.absolute_schema_path:
+        yield _bad_key((*pointer, error.instance), error.instance, schema)
+        return
+    match error.validator:
+        case "additionalProperties":
+            yield from (_unknown_key(pointer, key, schema) for key in _extra(error.instance, schema))
+        case "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            yield from (Finding(pointer, f"{key} is missing") for key in missing)
+        case "type":
+            yield _wrong_type(pointer, error.instance, schema)
+        case "enum" | "const":
+            yield _not_one_of(pointer, error.instance, schema)
+        case _:
+            yield _out_of_form(pointer, error.instance, schema, str(error.validator))
+
+
+def unusual_numbers(numbers: Iterable[Unusual], told: set[Pointer]) -> Iterator[Finding]:
+    """Numbers that the schema lets pass but no field takes; but for what lies in `told`.
+
+    To JSON Schema 1.0 is an integer, and 012 is the same as 12.
+    """
+    for number in numbers:
+        around = (number.pointer[:length] for length in range(len(number.pointer) + 1))
+        if is_extension(number.pointer) or not told.isdisjoint(around):
+            continue
+        if _TEXT_MAPPINGS.intersection(number.pointer):
+            yield Finding(number.pointer, "a number in this form would lose its text", "Quote it.")
+        elif isinstance(number.value, float):
+            yield Finding(number.pointer, "an integer must be written without a point or an exponent")
+
+
+def _extra(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    return [key for key in instance if key not in schema["properties"] and not key.startswith("x-")]
+
+
+def _unknown_key(pointer: Pointer, key: str, schema: Mapping[str, Any]) -> Finding:
+    place = (*pointer, key)
+    if pointer == ("spec", "container") and key in _NOT_READ:
+        return Finding(place, f"{key} is refused", _NOT_READ[key], at_key=True)
+    if pointer == ("spec", "container") and key in _NEEDS_PERMISSION:
+        message = f"{key} is refused: the daemon's settings do not allow it"
+        return Finding(place, message, "Leave it out.", at_key=True)
+    return Finding(place, f"unknown key {shown(key)}", did_you_mean(key, schema["properties"]), at_key=True)
+
+
+def _bad_key(place: Pointer, key: str, schema: Mapping[str, Any]) -> Finding:
+    if "enum" in schema:
+        return Finding(place, f"unknown key {shown(key)}", did_you_mean(key, schema["enum"]), at_key=True)
+    phrase = schema.get("patternErrorMessage", "a key must be shorter")
+    return Finding(place, f"{phrase}, but is {shown(key)}", at_key=True)
+
+
+def _wrong_type(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -> Finding:
+    accepted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    phrase = schema.get("errorMessage") or schema.get("patternErrorMessage")
+    wanted = phrase or "must be " + " or ".join(_KIND_WORDS[kind] for kind in accepted)
+    mend = "Quote it." if "string" in accepted and _would_pass_quoted(instance, schema) else ""
+    return Finding(pointer, f"{wanted}, but is {_kind_of(instance)}", mend)
+
+
+def _would_pass_quoted(instance: object, schema: Mapping[str, Any]) -> bool:
+    if not isinstance(instance, bool | int | float):
+        return False
+    return re.fullmatch(schema.get("pattern", ".*"), str(instance).lower()) is not None
+
+
+def _kind_of(instance: object) -> str:
+    match instance:
+        case None:
+            return "empty"
+        case bool():
+            return "true" if instance else "false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a mapping"
+
+
+def _not_one_of(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -> Finding:
+    if pointer[:3] == ("spec", "container", "volumes") and instance == "bind":
+        message = "bind mounts are refused: they open the host's files to the container"
+        return Finding(pointer, message, "Use a named volume: {type: volume, source: NAME, target: PATH}.")
+    choices = schema.get("enum") or [schema["const"]]
+    wanted = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
+    mend = did_you_mean(instance, choices) if isinstance(instance, str) else ""
+    return Finding(pointer, f"must be {wanted}{_but_is(pointer, instance)}", mend)
+
+
+def _out_of_form(pointer: Pointer, instance: Any, schema: Mapping[str, Any], keyword: str) -> Finding:
+    phrase = schema.get("patternErrorMessage")
+    match keyword:
+        case "minimum" | "maximum" if "maximum" in schema:
+            wanted = f"must be between {schema['minimum']} and {schema['maximum']}"
+        case "minimum":
+            wanted = f"must be at least {schema['minimum']}"
+        case "maxLength":
+            return Finding(pointer, f"must be at most {schema['maxLength']} characters long")
+        case "maxItems":
+            return Finding(pointer, f"must have at most {schema['maxItems']} items")
+        case "pattern" | "minLength" if phrase:
+            wanted = phrase
+        case _:
+            return Finding(pointer, "must not be empty")
+    mend = f'Write "0{instance}".' if re.fullmatch("[0-9]:[0-5][0-9]", str(instance)) else ""
+    return Finding(pointer, f"{wanted}{_but_is(pointer, instance)}", mend)
+
+
+def _but_is(pointer: Pointer, instance: object) -> str:
+    """The end of a sentence that shows a value, unless it may be a secret or is no scalar."""
+    hidden = _HIDDEN.intersection(pointer) or isinstance(instance, list | dict)
+    return "" if hidden else f", but is {shown(instance)}"

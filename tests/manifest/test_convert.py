@@ -1,0 +1,335 @@
+"""What a sound manifest becomes, defaults included."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta, timezone
+
+import pytest
+
+from rota.core.model import (
+    Amount,
+    ContainerSpec,
+    FailureSettings,
+    Fleet,
+    HealthCheck,
+    Host,
+    Mount,
+    Operator,
+    Order,
+    Override,
+    PlacementRules,
+    Port,
+    Requirement,
+    Resources,
+    Service,
+    Source,
+    Strategy,
+    Taint,
+    Toleration,
+    UpdateRules,
+    Window,
+    WorkloadId,
+)
+from rota.manifest.workload import spec_hash
+from tests.manifest.trees import FLEET, HOST, OVERRIDE, POLICY, SERVICE, edited, load
+
+MEBIBYTE = 2**20
+
+
+def fleet_of(**manifests: str) -> Fleet:
+    """The fleet of FLEET and of some more manifests, which must be sound."""
+    files = {f"{name}.yaml": text for name, text in manifests.items()}
+    loaded = load({"fleet.yaml": FLEET, **files})
+    assert loaded.problems == ()
+    assert loaded.fleet is not None
+    return loaded.fleet
+
+
+def service_of(text: str) -> Service:
+    (service,) = fleet_of(web=text).services.values()
+    return service
+
+
+def container_of(part: str) -> ContainerSpec:
+    return service_of(edited(SERVICE, '{image: "web:1"}', f'{{image: "web:1", {part}}}')).container
+
+
+def test_fleet() -> None:
+    spec = "{failure: {heartbeat: 500ms, suspectAfter: 2s}, guard: {maxRemovals: 5}}"
+    loaded = load({"fleet.yaml": edited(FLEET, "{}", spec)})
+    assert loaded.fleet == Fleet(
+        name="shop",
+        uid="7f3c9a12",
+        revision="1" * 40,
+        failure=FailureSettings(heartbeat=0.5, suspect_after=2.0),
+        max_removals=Amount(value=5),
+    )
+
+
+def test_host() -> None:
+    text = """\
+apiVersion: rota/v1
+kind: Host
+metadata: {name: h1, labels: {zone: a}}
+spec:
+  endpoint: tcp://10.0.0.1:2376
+  tls: fleet
+  address: 10.1.0.1
+  capacity: {cpu: 4, memory: 8Gi}
+  reserved: {memory: 512Mi}
+  taints: [{key: gpu, effect: NoSchedule}, {key: team, value: shop, effect: NoSchedule}]
+  unschedulable: true
+"""
+    assert fleet_of(h1=text).hosts == {
+        "h1": Host(
+            name="h1",
+            endpoint="tcp://10.0.0.1:2376",
+            address="10.1.0.1",
+            labels={"zone": "a"},
+            tls="fleet",
+            cpu=4000,
+            memory=8192 * MEBIBYTE,
+            reserved=Resources(memory=512 * MEBIBYTE),
+            taints=(Taint(key="gpu"), Taint(key="team", value="shop")),
+            unschedulable=True,
+            source=Source("h1.yaml", 1),
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address"),
+    [
+        ("tcp://10.0.0.1:2375", "10.0.0.1"),
+        ("tcp://h7.example:2376", "h7.example"),
+        ("tcp://[2001:db8::1]:2375", "2001:db8::1"),
+        ("unix:///run/docker.sock", "127.0.0.1"),
+    ],
+)
+def test_the_address_is_the_host_of_the_endpoint(endpoint: str, address: str) -> None:
+    fleet = fleet_of(h1=edited(HOST, "tcp://10.0.0.1:2375", endpoint))
+    assert fleet.hosts["h1"].address == address
+
+
+def test_service_with_defaults() -> None:
+    resources = {"requests": {"cpu": 1, "memory": "1Gi"}}
+    assert service_of(SERVICE) == Service(
+        id=WorkloadId("shop", "web"),
+        replicas=1,
+        container=ContainerSpec(image="web:1"),
+        requests=Resources(cpu=1000, memory=1024 * MEBIBYTE),
+        spec_hash=spec_hash({"image": "web:1"}, resources),
+        update=UpdateRules(order=Order.START_FIRST),
+        max_unavailable=Amount(value=0),
+        source=Source("web.yaml", 1),
+    )
+
+
+def test_service_in_full() -> None:
+    more = """\
+  replicas: 8
+  priority: 200
+  placement:
+    hostSelector:
+      matchLabels: {disk: ssd}
+      matchExpressions: [{key: zone, operator: NotIn, values: [c]}, {key: gpu, operator: DoesNotExist}]
+    maxPerHost: 3
+    tolerations: [{key: a}, {key: b, value: c}]
+    strategy: pack
+  update: {order: start-first, maxSurge: 2, minHealthyTime: 0s, healthyDeadline: 1m}
+  disruption: {maxUnavailable: 25%}
+"""
+    text = edited(SERVICE + more, "memory: 1Gi}", "memory: 1Gi}, limits: {cpu: 1500m, memory: 2Gi}")
+    service = service_of(text)
+    assert (service.replicas, service.priority) == (8, 200)
+    assert (service.container.cpu_limit, service.container.memory_limit) == (1500, 2048 * MEBIBYTE)
+    assert service.placement == PlacementRules(
+        host_selector=(
+            Requirement(key="disk", operator=Operator.IN, values=("ssd",)),
+            Requirement(key="zone", operator=Operator.NOT_IN, values=("c",)),
+            Requirement(key="gpu", operator=Operator.DOES_NOT_EXIST),
+        ),
+        tolerations=(Toleration(key="a"), Toleration(key="b", value="c")),
+        max_per_host=3,
+        strategy=Strategy.PACK,
+    )
+    assert service.update == UpdateRules(
+        order=Order.START_FIRST, max_surge=Amount(value=2), min_healthy_time=0.0, healthy_deadline=60.0
+    )
+    assert service.max_unavailable == Amount(value=25, percent=True)
+
+
+@pytest.mark.parametrize(
+    ("container", "order", "unavailable"),
+    [
+        ("ports: [{name: a, target: 80}]", Order.START_FIRST, 0),
+        ("ports: [{name: a, target: 80, published: 8000}]", Order.STOP_FIRST, 1),
+        ("volumes: [{type: volume, source: data, target: /a}]", Order.STOP_FIRST, 1),
+        ("volumes: [{type: tmpfs, target: /a}]", Order.START_FIRST, 0),
+    ],
+)
+def test_order_follows_from_the_container(container: str, order: Order, unavailable: int) -> None:
+    service = service_of(edited(SERVICE, '"web:1"', f'"web:1", {container}'))
+    assert (service.update.order, service.max_unavailable) == (order, Amount(value=unavailable))
+
+
+def test_stop_first_may_be_chosen() -> None:
+    service = service_of(SERVICE + "  update: {order: stop-first}\n")
+    assert service.max_unavailable == Amount(value=1)
+
+
+def test_container_in_full() -> None:
+    container = container_of(
+        """command: "serve --name 'a b'", entrypoint: [/app], environment: {A: on, B: 8080, C: ""},
+    labels: ["a.b=c=d"], user: "1000:1000", working_dir: /srv, hostname: web, init: true, read_only: true,
+    tmpfs: /run, shm_size: 64m, cap_drop: [ALL], ulimits: {nofile: 1024, core: {soft: 0, hard: -1}},
+    sysctls: [net.core.somaxconn=1024], extra_hosts: {a: 10.0.0.1, b: host-gateway}, dns: 10.0.0.2,
+    logging: {driver: json-file, options: {max-file: 3, max-size: 10m}},
+    healthcheck: {test: curl -f localhost, interval: 5s, timeout: 2s, retries: 3, start_period: 0s},
+    ports: [{name: http, target: 8080}, {name: dns, target: 53, published: 53, protocol: udp}],
+    volumes: [{type: volume, source: data, target: /data, read_only: true},
+              {type: tmpfs, target: /tmp, tmpfs: {size: 1g}}],
+    stop_grace_period: 1m30s, stop_signal: SIGINT, pull_policy: always"""
+    )
+    assert container == ContainerSpec(
+        image="web:1",
+        command=("serve", "--name", "a b"),
+        entrypoint=("/app",),
+        environment={"A": "on", "B": "8080", "C": ""},
+        labels={"a.b": "c=d"},
+        user="1000:1000",
+        working_dir="/srv",
+        hostname="web",
+        init=True,
+        read_only=True,
+        tmpfs=("/run",),
+        shm_size=64 * MEBIBYTE,
+        cap_drop=("ALL",),
+        ulimits={"nofile": (1024, 1024), "core": (0, -1)},
+        sysctls={"net.core.somaxconn": "1024"},
+        extra_hosts=("a:10.0.0.1", "b:host-gateway"),
+        dns=("10.0.0.2",),
+        logging_driver="json-file",
+        logging_options={"max-file": "3", "max-size": "10m"},
+        healthcheck=HealthCheck(
+            test=("CMD-SHELL", "curl -f localhost"), interval=5.0, timeout=2.0, retries=3, start_period=0.0
+        ),
+        ports=(
+            Port(name="http", target=8080),
+            Port(name="dns", target=53, protocol="udp", published=53),
+        ),
+        volumes=(
+            Mount(kind="volume", source="data", target="/data", read_only=True),
+            Mount(kind="tmpfs", target="/tmp", size=1024 * MEBIBYTE),
+        ),
+        stop_grace_period=90.0,
+        stop_signal="SIGINT",
+        pull_policy="always",
+    )
+
+
+def test_other_forms_of_a_container() -> None:
+    assert container_of("environment: [A=b=c, D=]").environment == {"A": "b=c", "D": ""}
+    assert container_of("extra_hosts: ['a=::1', 'b:10.0.0.1']").extra_hosts == ("a:::1", "b:10.0.0.1")
+    assert container_of("command: ''").command == ()
+    disabled = container_of("healthcheck: {disable: true}").healthcheck
+    assert disabled is not None
+    assert disabled.disabled
+
+
+def test_policy() -> None:
+    day = '- {name: day, days: [mon, tue], start: "07:00", end: "20:00", replicas: {web: 50%}}'
+    night = '- {name: late, days: [sun], start: "22:00", end: "24:00", priority: 5, replicas: {web: 0}}'
+    (policy,) = fleet_of(web=SERVICE, p=edited(POLICY, day, f"{day}\n    {night}")).policies
+    web = WorkloadId("shop", "web")
+    assert (policy.zone.key, policy.base) == ("Europe/Berlin", {web: Amount(value=1)})
+    assert policy.windows == (
+        Window(
+            name="day",
+            days=frozenset({0, 1}),
+            start=time(7),
+            end=time(20),
+            replicas={web: Amount(value=50, percent=True)},
+            source=Source("p.yaml", 8, 7),
+        ),
+        Window(
+            name="late",
+            days=frozenset({6}),
+            start=time(22),
+            end=None,
+            replicas={web: Amount(value=0)},
+            priority=5,
+            source=Source("p.yaml", 9, 7),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "effect", "expected"),
+    [
+        ("Service, name: web", "replicas: 50%", {"replicas": Amount(value=50, percent=True)}),
+        ("CapacityPolicy, name: hours", "window: base", {"window": "base"}),
+        ("Host, name: h1", "unschedulable: true", {"unschedulable": True}),
+        ("Fleet, name: shop", "suspend: true", {"suspend": True}),
+        ("Fleet, name: shop", "allowRemovals: 40", {"allow_removals": 40}),
+    ],
+)
+def test_override(target: str, effect: str, expected: dict[str, object]) -> None:
+    text = edited(edited(OVERRIDE, "Service, name: web", target), "replicas: 3", effect)
+    text += "  from: '2026-11-27T06:00:00Z'\n"
+    (override,) = fleet_of(web=SERVICE, p=POLICY, h=HOST, o=text).overrides
+    kind, _, name = target.partition(", name: ")
+    assert override == Override(
+        namespace="shop",
+        name="rush",
+        target_kind=kind,
+        target_name=name,
+        until=datetime(2026, 11, 28, 2, tzinfo=timezone(timedelta(hours=1))),
+        start=datetime(2026, 11, 27, 6, tzinfo=UTC),
+        reason="rush",
+        source=Source("o.yaml", 1),
+        **expected,  # type: ignore[arg-type]
+    )
+
+
+def test_the_hash_is_over_what_is_stated() -> None:
+    plain = service_of(SERVICE).spec_hash
+    assert plain.startswith("v1:")
+    assert len(plain) == len("v1:") + 64
+    # A change of this value would replace every container of every fleet.
+    assert plain == "v1:ffd312d8ec9a21083dc8b07c5c6dbef0d721be8c17cff3c9c0e99807853545d3"
+
+    def hash_with(old: str, new: str) -> str:
+        return service_of(edited(SERVICE, old, new)).spec_hash
+
+    same = [
+        hash_with("spec:\n", "spec:\n  replicas: 9\n  priority: 1\n"),
+        hash_with("spec:\n", "spec:\n  x-a: 1\n  update: {minHealthyTime: 1s}\n"),
+        hash_with("{cpu: 1, memory: 1Gi}", "{memory: 1Gi, cpu: 1, x-why: measured}"),
+        hash_with('{image: "web:1"}', "{x-a: {b: c}, image: web:1}"),
+        hash_with("name: web", "name: api"),
+    ]
+    assert same == [plain] * len(same)
+    other = [
+        hash_with("web:1", "web:2"),
+        hash_with("cpu: 1", "cpu: 2"),
+        hash_with("cpu: 1", "cpu: 1000m"),
+        hash_with("memory: 1Gi}", "memory: 1Gi}, limits: {memory: 2Gi}"),
+        hash_with('"web:1"', '"web:1", stop_signal: SIGTERM'),
+        hash_with('"web:1"', '"web:1", labels: {x-a: b}'),
+    ]
+    assert len({plain, *other}) == 1 + len(other)
+
+
+def test_order_of_everything_is_by_name() -> None:
+    fleet = fleet_of(
+        a=edited(SERVICE, "name: web", "name: z"),
+        b=edited(HOST, "h1", "h2"),
+        c=SERVICE,
+        d=HOST,
+        e=edited(POLICY, "name: hours", "name: z").replace("web:", "z:"),
+        f=POLICY,
+    )
+    assert list(fleet.hosts) == ["h1", "h2"]
+    assert [str(workload) for workload in fleet.services] == ["shop/web", "shop/z"]
+    assert [str(policy) for policy in fleet.policies] == ["shop/hours", "shop/z"]
