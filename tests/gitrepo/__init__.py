@@ -1,0 +1,1 @@
+"""The gitrepo package against real repositories and a real git server."""
