@@ -1,0 +1,269 @@
+"""The only owner of threads and sockets: makes the workers' calls and feeds them the answers.
+
+One loop thread steps the workers of all hosts; each host has a few threads of its own for its calls,
+so that a host that hangs delays nobody else. Views and outcomes leave as immutable values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from rota.clock import Clock
+from rota.core.model import FailureSettings
+from rota.core.observed import HostView, Outcome
+from rota.core.planning.actions import Action
+from rota.engine.calls import perform
+from rota.engine.port import Engine, EngineError, EventStream, Trouble
+from rota.engine.workbench import MOST_CALLS, MOST_PULLS
+from rota.engine.worker import (
+    Answered,
+    Asked,
+    Failed,
+    HostWorker,
+    Lane,
+    Stirred,
+    StreamBroke,
+    StreamOpened,
+    Submitted,
+    Woke,
+    WorkerEvent,
+    actions_by_host,
+)
+
+log = structlog.get_logger()
+
+QUEUE_SIZE = 10_000
+"""Events waiting for the loop. A full queue makes call threads wait, never the loop."""
+MOST_OUTCOMES = 10_000
+JOIN_SECONDS = 2.0
+THREADS = {Lane.WATCH: 1, Lane.WORK: MOST_CALLS, Lane.PULL: MOST_PULLS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSetup:
+    """How a host is reached: what, when it changes, needs a new connection."""
+
+    name: str
+    endpoint: str
+    tls: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSetup:
+    """What the workers of one fleet have in common."""
+
+    name: str
+    uid: str
+    failure: FailureSettings
+
+
+@dataclass(slots=True)
+class _Member:
+    setup: HostSetup
+    fleet: str
+    engine: Engine
+    worker: HostWorker
+    lanes: dict[Lane, _Threads]
+    stream: EventStream | None = None
+    wake_at: float = 0.0
+    closed: bool = False
+
+
+class _Threads:
+    """Up to `count` threads that make calls, started as they are needed.
+
+    Daemon threads, unlike those of an executor: a call that lasts must not hold up the end of the daemon.
+    """
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name = name
+        self._missing = count
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+        if self._missing and not self._idle.acquire(blocking=False):
+            self._missing -= 1
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def close(self) -> None:
+        """Let every thread end after the job it has; jobs that have not begun are dropped."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._jobs.get_nowait()
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            self._idle.release()
+        self._jobs.put(None)  # for the next thread
+
+
+class Runner:
+    """Steps the workers of a fleet. `on_change` is called, from the loop, when a view or outcome came in."""
+
+    def __init__(
+        self, open_engine: Callable[[HostSetup], Engine], clock: Clock, on_change: Callable[[], None]
+    ) -> None:
+        self._open_engine = open_engine
+        self._clock = clock
+        self._on_change = on_change
+        self._fleet: FleetSetup | None = None
+        self._members: dict[str, _Member] = {}
+        self._events: queue.Queue[tuple[str, HostWorker | None, WorkerEvent] | None] = queue.Queue(QUEUE_SIZE)
+        self._timers: list[tuple[float, str]] = []
+        self._lock = threading.Lock()
+        self._views: dict[str, HostView] = {}
+        self._outcomes: list[Outcome] = []
+        self._loop = threading.Thread(target=self._run, name="rota-engines", daemon=True)
+        self._loop.start()
+
+    def configure(self, fleet: FleetSetup, hosts: Iterable[HostSetup]) -> None:
+        """Watch exactly `hosts`. Those whose setup is unchanged keep their connection and view."""
+        wanted = {host.name: host for host in hosts}
+        fleet_changed = fleet != self._fleet
+        self._fleet = fleet
+        for name, member in list(self._members.items()):
+            if fleet_changed or wanted.get(name) != member.setup:
+                self._close(self._members.pop(name))
+                with self._lock:
+                    self._views.pop(name, None)
+        for name, setup in sorted(wanted.items()):
+            if name not in self._members:
+                self._open(fleet, setup)
+
+    def views(self) -> Mapping[str, HostView]:
+        """The latest view of every host."""
+        with self._lock:
+            return dict(self._views)
+
+    def take_outcomes(self) -> tuple[Outcome, ...]:
+        """The outcomes since the last call, oldest first."""
+        with self._lock:
+            outcomes, self._outcomes = tuple(self._outcomes), []
+            return outcomes
+
+    def submit(self, actions: Iterable[Action], *, held: bool = False) -> None:
+        """The actions that are wanted now: every host's queue is replaced, by nothing where it has none.
+
+        `held`: nothing may be changed, so what has begun halts before its next call.
+        """
+        groups = actions_by_host(actions)
+        for name, member in self._members.items():
+            self._post(name, member.worker, Submitted(groups.get(name, ()), held))
+
+    def close(self) -> None:
+        """End every connection and thread. Containers are left as they are."""
+        for member in self._members.values():
+            self._close(member)
+        self._members.clear()
+        self._events.put(None)
+        self._loop.join(JOIN_SECONDS)
+
+    def _open(self, fleet: FleetSetup, setup: HostSetup) -> None:
+        worker = HostWorker(setup.name, fleet.name, fleet.uid, fleet.failure)
+        lanes = {lane: _Threads(f"rota-{setup.name}-{lane}", count) for lane, count in THREADS.items()}
+        self._members[setup.name] = _Member(setup, fleet.name, self._open_engine(setup), worker, lanes)
+        with self._lock:
+            self._views[setup.name] = worker.view
+        self._post(setup.name, worker, Woke())
+
+    def _close(self, member: _Member) -> None:
+        member.closed = True
+        if member.stream is not None:
+            member.stream.close()
+        for lane in member.lanes.values():
+            lane.close()
+        member.engine.close()
+
+    def _post(self, name: str, worker: HostWorker, event: WorkerEvent) -> None:
+        self._events.put((name, worker, event))
+
+    def _run(self) -> None:
+        while True:
+            item = self._next()
+            if item is None:
+                return
+            name, worker, event = item
+            member = self._members.get(name)
+            if member is None or worker not in (None, member.worker):
+                continue
+            try:
+                self._step(name, member, event)
+            except Exception:  # a bug met on one host must not end the loop of all
+                log.exception("a step failed. Please report this", host=name, step=type(event).__name__)
+
+    def _next(self) -> tuple[str, HostWorker | None, WorkerEvent] | None:
+        """The next event, or a `Woke` for the timer that is due first."""
+        while self._timers:
+            at, name = self._timers[0]
+            member = self._members.get(name)
+            if member is None or member.wake_at != at:  # another timer has taken its place since
+                heapq.heappop(self._timers)
+                continue
+            timeout = at - self._clock.now().mono
+            with contextlib.suppress(queue.Empty):
+                if timeout > 0:
+                    return self._events.get(timeout=timeout)
+            heapq.heappop(self._timers)
+            member.wake_at = 0.0
+            return name, None, Woke()
+        return self._events.get()
+
+    def _step(self, name: str, member: _Member, event: WorkerEvent) -> None:
+        before = member.worker.view
+        step = member.worker.advance(event, self._clock.now().mono)
+        for asked in step.calls:
+            member.lanes[asked.lane].submit(partial(self._call, name, member, asked))
+        if step.listen:
+            threading.Thread(
+                target=self._listen, args=(name, member), name=f"rota-{name}-events", daemon=True
+            ).start()
+        if step.wake_at != member.wake_at:
+            member.wake_at = step.wake_at
+            heapq.heappush(self._timers, (step.wake_at, name))
+        if step.outcomes or member.worker.view is not before:
+            with self._lock:
+                if member.closed:
+                    return
+                self._views[name] = member.worker.view
+                self._outcomes = (self._outcomes + list(step.outcomes))[-MOST_OUTCOMES:]
+            self._on_change()
+
+    def _call(self, name: str, member: _Member, asked: Asked) -> None:
+        event: WorkerEvent
+        try:
+            event = Answered(asked.number, perform(asked.call, member.engine))
+        except EngineError as error:
+            event = Failed(asked.number, error)
+        except Exception as error:
+            log.exception("engine call failed unexpectedly", host=name, call=type(asked.call).__name__)
+            event = Failed(asked.number, EngineError(Trouble.REJECTED, f"unexpected {type(error).__name__}"))
+        if not member.closed:
+            self._post(name, member.worker, event)
+
+    def _listen(self, name: str, member: _Member) -> None:
+        error = EngineError(Trouble.SILENT, "the event stream ended")
+        try:
+            member.stream = member.engine.events(member.fleet)
+            if member.closed:  # while the stream was being opened
+                member.stream.close()
+            self._post(name, member.worker, StreamOpened())
+            for _ in member.stream:
+                self._post(name, member.worker, Stirred())
+        except EngineError as broken:
+            error = broken
+        except Exception:
+            log.exception("the event stream failed unexpectedly", host=name)
+        if not member.closed:
+            self._post(name, member.worker, StreamBroke(error))
