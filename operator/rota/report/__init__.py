@@ -1,0 +1,1 @@
+"""What Rota says: the documents of the status branch, their README, and plans."""

@@ -1,0 +1,199 @@
+"""The status branch as files: sorted keys, no clocks, the same bytes for the same status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rota.core.decide import Unplaced
+from rota.core.observed import ObservedContainer
+from rota.core.planning.actions import Change
+from rota.core.quantities import format_resources
+from rota.core.status import FleetStatus, HostStatus, WorkloadStatus
+from rota.report.readme import readme
+from rota.report.state import ledger_document
+
+API_VERSION = "rota/v1"
+LEDGER_PATH = "state/ledger.json"
+EVENTS_PATH = "events.jsonl"
+
+
+def documents(status: FleetStatus, events: Iterable[str]) -> dict[str, bytes]:
+    """Every file of the status branch, by path. `events` are the lines of `events.jsonl`."""
+    files = {
+        "README.md": readme(status).encode(),
+        "status.json": encode(status_document(status)),
+        EVENTS_PATH: "".join(f"{line}\n" for line in events).encode(),
+        LEDGER_PATH: encode(ledger_document(status.ledger)),
+    }
+    for host in status.hosts:
+        files[f"hosts/{host.view.name}.json"] = encode(host_document(host))
+    for workload in status.workloads:
+        path = f"workloads/{workload.namespace}/{workload.name}.json"
+        files[path] = encode(workload_document(workload, status))
+    return files
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    """JSON with sorted keys, readable in a diff."""
+    return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def status_document(status: FleetStatus) -> dict[str, Any]:
+    """`status.json`: the contract of the command line."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "FleetStatus",
+        "fleet": {"name": status.fleet, "uid": status.uid},
+        "health": status.health,
+        "source": {"attempted": status.source.attempted, "applied": status.source.applied},
+        "conditions": [
+            {"type": one.type, "status": one.status, "reason": one.reason, "message": one.message}
+            for one in status.conditions
+        ],
+        "windows": [
+            {"policy": policy, "window": window, "nextEdge": edge, "next": then}
+            for policy, window, edge, then in status.windows
+        ],
+        "hosts": [_host_row(host) for host in status.hosts],
+        "workloads": [_workload_row(workload) for workload in status.workloads],
+        "unplaced": [unplaced_document(one) for one in status.unplaced],
+        "problems": [
+            {
+                "path": one.path,
+                "line": one.line,
+                "column": one.column,
+                "message": one.message,
+                "severity": one.severity,
+            }
+            for one in status.source.problems
+        ],
+    }
+
+
+def host_document(host: HostStatus) -> dict[str, Any]:
+    """`hosts/NAME.json`: the row of the host, and everything of ours that it runs."""
+    engine = host.view.engine
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "HostStatus",
+        **_host_row(host),
+        "endpoint": host.endpoint,
+        "address": host.address,
+        "cordoned": host.cordon,
+        "departing": host.departing,
+        "engine": None
+        if engine is None
+        else {
+            "id": engine.id,
+            "apiVersion": engine.api_version,
+            "version": engine.version,
+            "cpu": engine.cpu,
+            "memory": engine.memory,
+        },
+        "foreign": [{"name": one.name, "reason": one.reason} for one in host.view.foreign],
+        "instances": [
+            _instance(one, one.id in host.view.stopping)
+            for one in sorted(host.view.all_containers, key=lambda one: (one.workload, one.slot, one.name))
+        ],
+    }
+
+
+def workload_document(workload: WorkloadStatus, status: FleetStatus) -> dict[str, Any]:
+    """`workloads/NAMESPACE/NAME.json`: where it runs, what is to change, and why not all is placed."""
+    name = f"{workload.namespace}/{workload.name}"
+    return {
+        "apiVersion": API_VERSION,
+        **_workload_row(workload),
+        "rule": workload.rule,
+        "spec": workload.spec,
+        "changes": [change_document(one) for one in workload.changes],
+        "unplaced": [unplaced_document(one) for one in status.unplaced if str(one.workload) == name],
+        "instances": [
+            {
+                "host": host.view.name,
+                "slot": one.slot,
+                "name": one.name,
+                "state": one.state,
+                "health": one.health,
+            }
+            for host in status.hosts
+            for one in host.view.all_containers
+            if str(one.workload) == name
+        ],
+    }
+
+
+def change_document(change: Change) -> dict[str, Any]:
+    """A change as plans and the status branch show it; `host` is where to, `from` where it is."""
+    return {
+        "change": change.kind,
+        "workload": str(change.workload),
+        "slot": change.slot,
+        "host": change.host,
+        "from": change.source,
+        "cause": change.cause,
+        "waits": change.waits,
+    }
+
+
+def unplaced_document(one: Unplaced) -> dict[str, Any]:
+    """Hosts that refuse for the same reason share a row."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for refusal in one.refusals:
+        rows.setdefault((refusal.filter, refusal.detail), []).append(refusal.host)
+    return {
+        "workload": str(one.workload),
+        "count": one.count,
+        "reasons": [
+            {"filter": name, "hosts": hosts, "detail": detail} for (name, detail), hosts in rows.items()
+        ],
+    }
+
+
+def _host_row(host: HostStatus) -> dict[str, Any]:
+    return {
+        "name": host.view.name,
+        "state": host.state,
+        "detail": host.detail,
+        "capacity": format_resources(host.capacity) if host.capacity is not None else None,
+        "reserved": format_resources(host.reserved),
+        "requested": format_resources(host.requested),
+        "instances": len(host.view.all_containers),
+    }
+
+
+def _workload_row(workload: WorkloadStatus) -> dict[str, Any]:
+    return {
+        "kind": workload.kind,
+        "namespace": workload.namespace,
+        "name": workload.name,
+        "desired": workload.desired,
+        "running": workload.running,
+        "ready": workload.ready,
+        "health": workload.health,
+        "revision": workload.revision,
+        "reason": workload.reason,
+    }
+
+
+def _instance(one: ObservedContainer, stopping: bool) -> dict[str, Any]:
+    return {
+        "workload": str(one.workload),
+        "kind": one.kind,
+        "slot": one.slot,
+        "spec": one.spec,
+        "revision": one.revision,
+        "state": "stopping" if stopping else one.state,
+        "health": one.health,
+        "ready": one.ready,
+        "ports": [
+            {"target": port.target, "published": port.published, "protocol": port.protocol}
+            for port in one.ports
+        ],
+        "id": one.id,
+        "name": one.name,
+        "requests": {"cpu": one.requests.cpu, "memory": one.requests.memory},
+        "stop": {"signal": one.signal, "grace": one.grace},
+    }

@@ -1,0 +1,93 @@
+"""The status branch as files: as the schemas say, the same for the same status, and without any secret."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from jsonschema import Draft202012Validator
+
+from rota.core.ledger import Ledger
+from rota.core.model import Fleet
+from rota.core.observed import ObservedState
+from rota.core.status import Finding, FleetStatus, SourceStatus, summarise
+from rota.report.documents import documents
+from tests.report.fleets import SECRET, fleets, running, status_of, varied
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+
+
+@cache
+def schema(kind: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads((SCHEMAS / f"{kind.lower()}.json").read_text()))
+
+
+def judge(files: dict[str, bytes]) -> list[str]:
+    """Validate every document by the schema of its place; the schemas that were used."""
+    schemas = {"status.json": "FleetStatus", "hosts": "HostStatus", "workloads": "WorkloadStatus"}
+    used = [(schemas[path.partition("/")[0]], path) for path in files if path.partition("/")[0] in schemas]
+    for name, path in used:
+        schema(name).validate(json.loads(files[path]))
+    return [name for name, _ in used]
+
+
+@pytest.fixture(scope="module")
+def status() -> FleetStatus:
+    return status_of(varied())
+
+
+def test_a_varied_status_is_as_its_schemas_say(status: FleetStatus) -> None:
+    source = replace(
+        status.source, attempted="3" * 40, reason="InvalidCommit", problems=(Finding("a.yaml", 1, 2, "no"),)
+    )
+    kinds = judge(documents(replace(status, source=source), ()))
+    assert kinds.count("HostStatus") == 4
+    assert kinds.count("WorkloadStatus") == 3
+    assert kinds.count("FleetStatus") == 1
+
+
+def test_the_varied_status_has_what_the_schemas_are_to_be_tried_on(status: FleetStatus) -> None:
+    document: dict[str, Any] = json.loads(documents(status, ())["status.json"])
+    assert {one["type"] for one in document["conditions"]} == {"Ready", "Reconciling", "Degraded"}
+    assert {one["state"] for one in document["hosts"]} == {"reachable", "suspect"}
+    assert document["unplaced"][0]["reasons"]
+    assert len({one["health"] for one in document["workloads"]}) > 1
+
+
+def test_without_a_fleet_there_is_a_status_too() -> None:
+    source = SourceStatus(
+        attempted="1" * 40, reason="InvalidCommit", message="no", problems=(Finding("a", 1, 1, "b"),)
+    )
+    assert judge(documents(summarise(None, ObservedState(), None, source, Ledger()), ())) == ["FleetStatus"]
+
+
+@given(fleets())
+@settings(max_examples=15, deadline=None)
+def test_the_same_status_is_the_same_bytes(fleet: Fleet) -> None:
+    """Two runs of one fleet, one of them a while longer: no clock and no duration stands in any document."""
+    first, second = running(fleet, 30), running(fleet, 45)
+    files = documents(status_of(first), ("{}",))
+    assert judge(files)
+    assert files == documents(status_of(first), ("{}",))
+    assert files == documents(status_of(second), ("{}",))
+    assert list(json.loads(files["status.json"])) == sorted(json.loads(files["status.json"]))
+    for path, content in files.items():
+        assert SECRET.encode() not in content, path
+        assert content.endswith(b"\n") or not content, path
+
+
+TIME = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
+
+def test_no_instant_but_edges_and_what_was_applied(status: FleetStatus) -> None:
+    found = {path: content for path, content in documents(status, ()).items() if TIME.search(content)}
+    assert set(found) == {"README.md", "status.json", "state/ledger.json"}
+    assert len(TIME.findall(found["status.json"])) == len(status.windows) == 1
+    assert len(TIME.findall(found["README.md"])) == 1
+    assert len(TIME.findall(found["state/ledger.json"])) == 1
