@@ -1,0 +1,1 @@
+"""Figures, side by side with what they are compared with, in one run: `make bench`, or one by its name."""
