@@ -121,7 +121,7 @@ def test_a_signal_is_no_verdict_of_git(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_git_that_cannot_start_is_no_verdict_of_git(origin: Origin) -> None:
-    with pytest.raises(GitInterrupted, match="could not be started: Argument list too long"):
+    with pytest.raises(GitInterrupted, match="could not be started"):
         Git(origin.path).run("hash-object", "x" * 2_000_000, deadline=10)
 
 
