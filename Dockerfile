@@ -5,7 +5,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 COPY schemas schemas
 COPY example-repo example-repo
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[exact]'
 
 FROM python:3.11-slim-bookworm
 RUN apt-get update \
@@ -14,7 +14,7 @@ RUN apt-get update \
     && useradd --system --uid 10001 --create-home rota \
     && install -d -o rota /var/lib/rota
 COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir --no-index --find-links /wheels rota && rm -rf /wheels
+RUN pip install --no-cache-dir --no-index --find-links /wheels 'rota[exact]' && rm -rf /wheels
 USER rota
 VOLUME /var/lib/rota
 EXPOSE 8080
