@@ -6,23 +6,20 @@ from dataclasses import replace
 from datetime import time
 from zoneinfo import ZoneInfo
 
+from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
 from rota.core.model import (
     Amount,
     CapacityPolicy,
-    ContainerSpec,
     FailureSettings,
     Fleet,
-    HealthCheck,
     Host,
-    Mount,
     Override,
-    Port,
-    Resources,
     Service,
     UpdateRules,
     Window,
     WorkloadId,
 )
+from rota.core.resources import Resources
 
 MEBIBYTE = 1 << 20
 

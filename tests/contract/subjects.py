@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from rota.clock import SystemClock
-from rota.core.model import ContainerSpec, HealthCheck, Resources, WorkloadId
+from rota.core.container import ContainerSpec, HealthCheck
+from rota.core.model import WorkloadId
 from rota.core.observed import PublishedPort
 from rota.core.planning.actions import StartInstance, VolumeMount
+from rota.core.resources import Resources
 from rota.engine.docker import DockerEngine
 from rota.engine.memory import ImageTraits, MemoryEngine
 from rota.engine.port import Engine, ListedContainer

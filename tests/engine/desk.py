@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rota.core.model import ContainerSpec, FailureSettings, Resources, WorkloadId
+from rota.core.container import ContainerSpec
+from rota.core.model import FailureSettings, WorkloadId
 from rota.core.observed import ContainerState, EngineFacts, Outcome
 from rota.core.planning.actions import Action, PrepareImage, RestartInstance, StartInstance, StopInstance
+from rota.core.resources import Resources
 from rota.engine.calls import Answer, AskFacts, Call, ListContainers, Ping
 from rota.engine.labels import labels_for
 from rota.engine.port import EngineError, ListedContainer, Trouble

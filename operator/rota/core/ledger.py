@@ -13,6 +13,7 @@ from datetime import datetime
 from rota.core.model import WorkloadId
 
 PinKey = tuple[WorkloadId, int]
+"""A slot: (workload, number)."""
 FailureKey = tuple[WorkloadId, str, str]
 """(workload, host, spec): a new spec starts without a record."""
 
@@ -58,10 +59,31 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """`failures` and `targets` live with the daemon; the rest is kept on the status branch.
+class Reservation:
+    """Room on a host that is being freed for one slot, until an instant of monotonic time. `successor`: the
+    slot had an instance, which was stopped first."""
 
-    `fleet` is the identity (name and uid) under which everything that runs was started.
+    host: str
+    until: float
+    successor: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """An instance that was asked to move although it could stay: from where, to where, and why."""
+
+    source: str
+    target: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """`failures`, `targets` and `moves_begun` live with the daemon; the rest is kept on the status branch.
+
+    `fleet` is the identity (name and uid) under which everything that runs was started. `reservations`
+    hold freed room for its claimant, `moves` are under way by choice, `displaced` are the slots that were
+    stopped for a higher priority and have no place yet; `moves_begun` are instants of monotonic time.
     """
 
     fleet: str = ""
@@ -70,3 +92,7 @@ class Ledger:
     applied: Applied | None = None
     failures: Mapping[FailureKey, Failure] = field(default_factory=dict)
     targets: Mapping[WorkloadId, Target] = field(default_factory=dict)
+    reservations: Mapping[PinKey, Reservation] = field(default_factory=dict)
+    moves: Mapping[PinKey, Move] = field(default_factory=dict)
+    displaced: frozenset[PinKey] = frozenset()
+    moves_begun: tuple[float, ...] = ()

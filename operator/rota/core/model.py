@@ -12,6 +12,9 @@ from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from rota.core.container import ContainerSpec
+from rota.core.resources import NOTHING, Resources
+
 
 class WorkloadId(NamedTuple):
     """The identity of a workload: unique over all workload kinds of a namespace."""
@@ -41,28 +44,18 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """An amount of a host, or of a request: cpu in millicores, memory in bytes."""
-
-    cpu: int = 0
-    memory: int = 0
-
-    def __add__(self, other: Resources) -> Resources:
-        return Resources(cpu=self.cpu + other.cpu, memory=self.memory + other.memory)
-
-    def __sub__(self, other: Resources) -> Resources:
-        return Resources(cpu=self.cpu - other.cpu, memory=self.memory - other.memory)
-
-
-NOTHING = Resources()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FailureSettings:
     """How soon a silent host is doubted. Seconds of monotonic time."""
 
     heartbeat: float = 1.0
     suspect_after: float = 3.0
+
+
+class Effect(StrEnum):
+    """What a taint does to workloads that do not tolerate it: none may come, or none may stay either."""
+
+    NO_SCHEDULE = "NoSchedule"
+    NO_EXECUTE = "NoExecute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +64,16 @@ class Taint:
 
     key: str
     value: str = ""
+    effect: Effect = Effect.NO_SCHEDULE
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}" if self.value else self.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A machine with a Docker Engine. `capacity` fields left None are what the Engine reports."""
+    """A machine with a Docker Engine. `cpu` and `memory` left None are what the Engine reports;
+    `resources` are the extended ones that it declares, in whole units."""
 
     name: str
     endpoint: str
@@ -84,7 +82,8 @@ class Host:
     tls: str | None = None
     cpu: int | None = None
     memory: int | None = None
-    reserved: Resources = Resources()
+    resources: tuple[tuple[str, int], ...] = ()
+    reserved: Resources = NOTHING
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
     source: Source | None = None
@@ -131,13 +130,18 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toleration:
-    """Accepts the taints of `key`, of any value where `value` is None."""
+    """Accepts the taints of `key`, of any value and any effect where these are None."""
 
     key: str
     value: str | None = None
+    effect: Effect | None = None
 
     def accepts(self, taint: Taint) -> bool:
-        return self.key == taint.key and self.value in (None, taint.value)
+        return (
+            self.key == taint.key
+            and self.value in (None, taint.value)
+            and self.effect in (None, taint.effect)
+        )
 
 
 class Strategy(StrEnum):
@@ -148,12 +152,44 @@ class Strategy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Instances are spread over the values of the host label `key`.
+
+    `hard` (`DoNotSchedule`): no value may have more than `max_skew` instances above the value that has
+    the fewest. Otherwise (`ScheduleAnyway`) evenness is only what is tried first.
+    """
+
+    key: str
+    max_skew: int = 1
+    hard: bool = False
+
+
+HOST_SCOPE = "host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affinity:
+    """With, or as anti-affinity apart from, the instances of another workload (or its own, apart).
+
+    `scope` is "host", or the host label whose equal values count as together. Not `required`: it only
+    ranks hosts.
+    """
+
+    workload: WorkloadId
+    scope: str = HOST_SCOPE
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementRules:
     """Which hosts may run a workload, and which of them it prefers."""
 
     host_selector: tuple[Requirement, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     max_per_host: int | None = None
+    spread: tuple[Spread, ...] = ()
+    affinity: tuple[Affinity, ...] = ()
+    anti_affinity: tuple[Affinity, ...] = ()
     strategy: Strategy = Strategy.SPREAD
 
 
@@ -180,6 +216,25 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """A count that is whatever is left over, at least `min`, at most `max` (None: without limit).
+
+    Several workloads that fill share what is left by `weight`.
+    """
+
+    min: int = 0
+    max: int | None = None
+    weight: int = 1
+
+    def clamp(self, count: int) -> int:
+        return max(self.min, count if self.max is None else min(count, self.max))
+
+    def __str__(self) -> str:
+        above = "" if self.max is None else f", max {self.max}"
+        return f"fill (min {self.min}{above}, weight {self.weight})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRules:
     """How instances are replaced. `order` is resolved when manifests are loaded."""
 
@@ -187,85 +242,6 @@ class UpdateRules:
     max_surge: Amount = Amount(value=25, percent=True)
     min_healthy_time: float = 10.0
     healthy_deadline: float = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """A container port to publish. `published` None: Rota assigns one for the container's life."""
-
-    name: str
-    target: int
-    protocol: str = "tcp"
-    published: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A named volume (pinned to the host of its slot) or a tmpfs."""
-
-    kind: str
-    target: str
-    source: str = ""
-    read_only: bool = False
-    size: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck:
-    """Docker's own health check. Durations in seconds; `test` begins with CMD, CMD-SHELL or NONE."""
-
-    test: tuple[str, ...]
-    interval: float | None = None
-    timeout: float | None = None
-    retries: int | None = None
-    start_period: float | None = None
-
-    @property
-    def disabled(self) -> bool:
-        return self.test[:1] == ("NONE",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerSpec:
-    """What one container is made from: the vocabulary of a Compose service, typed."""
-
-    image: str
-    command: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    user: str | None = None
-    working_dir: str | None = None
-    hostname: str | None = None
-    init: bool | None = None
-    read_only: bool = False
-    tmpfs: tuple[str, ...] = ()
-    shm_size: int | None = None
-    cap_drop: tuple[str, ...] = ()
-    ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    sysctls: Mapping[str, str] = field(default_factory=dict)
-    extra_hosts: tuple[str, ...] = ()
-    dns: tuple[str, ...] = ()
-    logging_driver: str | None = None
-    logging_options: Mapping[str, str] = field(default_factory=dict)
-    healthcheck: HealthCheck | None = None
-    ports: tuple[Port, ...] = ()
-    volumes: tuple[Mount, ...] = ()
-    stop_grace_period: float = 10.0
-    stop_signal: str = "SIGTERM"
-    pull_policy: str = "missing"
-    cpu_limit: int | None = None
-    memory_limit: int | None = None
-
-    @property
-    def pinned(self) -> bool:
-        """Its data lives on one host: each slot stays where its named volumes are."""
-        return any(mount.kind == "volume" for mount in self.volumes)
-
-    @property
-    def fixed_ports(self) -> tuple[tuple[int, str], ...]:
-        """The host ports that the manifest fixes, as (port, protocol)."""
-        return tuple((port.published, port.protocol) for port in self.ports if port.published is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +281,7 @@ class Window:
     days: frozenset[int]
     start: time
     end: time | None
-    replicas: Mapping[WorkloadId, Amount]
+    replicas: Mapping[WorkloadId, Amount | Fill]
     priority: int = 0
     source: Source | None = None
 
@@ -317,7 +293,7 @@ class CapacityPolicy:
     namespace: str
     name: str
     zone: ZoneInfo
-    base: Mapping[WorkloadId, Amount]
+    base: Mapping[WorkloadId, Amount | Fill]
     windows: tuple[Window, ...]
     source: Source | None = None
 
@@ -340,7 +316,7 @@ class Override:
     until: datetime
     start: datetime | None
     reason: str
-    replicas: Amount | None = None
+    replicas: Amount | Fill | None = None
     window: str | None = None
     unschedulable: bool | None = None
     suspend: bool | None = None
@@ -354,6 +330,39 @@ class Override:
         return f"{self.namespace}/{self.name}"
 
 
+INSTANCES = "instances"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What the requests of some workloads of one namespace may reach together, at any hour.
+
+    `hard` holds limits by dimension: "cpu" in millicores, "memory" in bytes, "instances", and extended
+    resources. `selector` picks workloads by their labels; empty, it is the whole namespace.
+    """
+
+    namespace: str
+    name: str
+    hard: Mapping[str, int]
+    selector: tuple[Requirement, ...] = ()
+    source: Source | None = None
+
+    def covers(self, service: Service) -> bool:
+        return service.id.namespace == self.namespace and all(
+            requirement.met_by(service.labels) for requirement in self.selector
+        )
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class Loss(StrEnum):
+    """What the fleet is to survive: the loss of any one of these."""
+
+    HOST = "hosts"
+    ZONE = "zones"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
     """Everything that one commit asks for."""
@@ -363,10 +372,13 @@ class Fleet:
     revision: str = ""
     failure: FailureSettings = FailureSettings()
     max_removals: Amount = Amount(value=30, percent=True)
+    max_moves_per_hour: int = 60
+    survive: Loss | None = None
     hosts: Mapping[str, Host] = field(default_factory=dict)
     services: Mapping[WorkloadId, Service] = field(default_factory=dict)
     policies: tuple[CapacityPolicy, ...] = ()
     overrides: tuple[Override, ...] = ()
+    quotas: tuple[Quota, ...] = ()
 
     def overrides_in_force(self, at: datetime) -> tuple[Override, ...]:
         return tuple(override for override in self.overrides if override.in_force(at))

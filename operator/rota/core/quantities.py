@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rota.core.model import Resources
+from rota.core.resources import Resources
 
 _UNITS = ((1 << 40, "Ti"), (1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki"))
 
@@ -23,7 +23,28 @@ def format_memory(amount: int) -> str:
 
 
 def format_resources(amount: Resources) -> dict[str, str]:
-    return {"cpu": format_cpu(amount.cpu), "memory": format_memory(amount.memory)}
+    """Every dimension by name; extended resources as plain numbers."""
+    return {name: format_amount(name, quantity) for name, quantity in amount.items()}
+
+
+def format_amount(dimension: str, quantity: int) -> str:
+    """An amount of one dimension: cpu, memory, or a plain number of anything else."""
+    match dimension:
+        case "cpu":
+            return format_cpu(quantity)
+        case "memory":
+            return format_memory(quantity)
+        case _:
+            return str(quantity)
+
+
+def format_shortage(dimension: str, quantity: int) -> str:
+    """What is missing, as a person would ask for it: millicores, and memory rounded up to whole Mi."""
+    if dimension == "cpu":
+        return f"{quantity}m"
+    if dimension == "memory":
+        return f"{quantity >> 30}Gi" if quantity % (1 << 30) == 0 else f"{-(-quantity // (1 << 20))}Mi"
+    return str(quantity)
 
 
 def format_time(at: datetime) -> str:

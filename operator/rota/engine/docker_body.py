@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rota.core.model import ContainerSpec, HealthCheck
+from rota.core.container import ContainerSpec, HealthCheck
 from rota.core.planning.actions import StartInstance
 from rota.engine.labels import labels_for
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from rota.core.model import Resources, WorkloadId
+from rota.core.model import INSTANCES, WorkloadId
 from rota.core.observed import Foreign, HostView, ObservedContainer
 from rota.core.planning.actions import StartInstance
+from rota.core.resources import Resources, extended_of
 from rota.engine.port import ListedContainer
 
 FLEET = "rota.fleet"
@@ -19,6 +20,10 @@ REVISION = "rota.revision"
 CAUSE = "rota.cause"
 REQUESTS = "rota.requests"
 STOP = "rota.stop"
+
+# At most 20 digits: no sound amount has more, and a label is text of any length. Numbers and names are
+# ASCII, so that what is read is what was written.
+_REQUESTS = re.compile("cpu=([0-9]{1,20})m,memory=([0-9]{1,20})((?:,[a-z0-9-]{1,63}=[0-9]{1,20})*)")
 
 
 def labels_for(action: StartInstance) -> dict[str, str]:
@@ -35,7 +40,7 @@ def labels_for(action: StartInstance) -> dict[str, str]:
         SPEC: action.spec,
         REVISION: action.revision,
         CAUSE: action.cause,
-        REQUESTS: f"cpu={action.requests.cpu}m,memory={action.requests.memory}",
+        REQUESTS: requests_text(action.requests),
         STOP: f"{container.stop_signal}/{container.stop_grace_period!r}",
     }
 
@@ -55,7 +60,7 @@ def read(listed: ListedContainer, uid: str, before: HostView, now: float) -> Obs
     labels = listed.labels
     if labels.get(FLEET_UID) != uid:
         return Foreign(listed.name, f"carries this fleet's name with another uid, {labels.get(FLEET_UID)!r}")
-    requests = re.fullmatch(r"cpu=(\d+)m,memory=(\d+)", labels.get(REQUESTS, ""))
+    requests = requests_of(labels.get(REQUESTS, ""))
     stop = re.fullmatch(r"([^/\s]+)/(\d+(?:\.\d+)?)", labels.get(STOP, ""))
     slot = labels.get(SLOT, "")
     if requests is None or stop is None or not slot.isdecimal() or "/" not in labels.get(WORKLOAD, ""):
@@ -72,13 +77,31 @@ def read(listed: ListedContainer, uid: str, before: HostView, now: float) -> Obs
         revision=labels.get(REVISION, ""),
         state=listed.state,
         health=listed.health,
-        requests=Resources(cpu=int(requests[1]), memory=int(requests[2])),
+        requests=requests,
         grace=float(stop[2]),
         signal=stop[1],
         ports=listed.ports,
         seen_since=seen_since,
         ready_since=ready_since,
     )
+
+
+def requests_text(requests: Resources) -> str:
+    """`cpu=250m,memory=268435456`, then extended resources by name: `,gpu=1`."""
+    extended = "".join(f",{name}={amount}" for name, amount in requests.extended)
+    return f"cpu={requests.cpu}m,memory={requests.memory}{extended}"
+
+
+def requests_of(text: str) -> Resources | None:
+    """What `requests_text` has written; None where it cannot have."""
+    found = _REQUESTS.fullmatch(text)
+    if found is None:
+        return None
+    pairs = [pair.partition("=") for pair in found[3].split(",")[1:]]
+    extended = {name: int(amount) for name, _, amount in pairs}
+    if len(extended) < len(pairs) or not extended.keys().isdisjoint(("cpu", "memory", INSTANCES)):
+        return None
+    return Resources(cpu=int(found[1]), memory=int(found[2]), extended=extended_of(extended))
 
 
 def _ages(listed: ListedContainer, before: HostView, now: float) -> tuple[float, float | None]:

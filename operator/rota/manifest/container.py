@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from rota.core.model import ContainerSpec, HealthCheck, Mount, Port
+from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
 from rota.manifest.problem import Pointer
 from rota.manifest.quantity import seconds, size_bytes
 from rota.manifest.reader import Reader, Stated
