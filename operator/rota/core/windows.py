@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from rota.core.model import CapacityPolicy, Fleet, Override, Window, WorkloadId
+from rota.core.model import Amount, CapacityPolicy, Fill, Fleet, Override, Service, Window, WorkloadId
 
 BASE = "base"
+Chosen = tuple[tuple[CapacityPolicy, tuple[Window, ...]], ...]
+"""The policies in the order of their names, each with those of its windows that count."""
+
 _DAY = timedelta(days=1)
 _DAYS_AHEAD = 16
 """A weekly pattern repeats within 7 days, or 14 where the clocks skip one; the rest is for zone offsets."""
@@ -48,10 +51,14 @@ class InForce:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """How many instances of a workload are wanted, and which rule says so."""
+    """How many instances of a workload are wanted, and which rule says so.
+
+    With `fill` the count is its least: placement finds out what is left over beyond that.
+    """
 
     count: int
     rule: str
+    fill: Fill | None = None
 
 
 def resolve(day: date, at: time, zone: ZoneInfo) -> datetime:
@@ -148,22 +155,21 @@ def wanted(fleet: Fleet, at: datetime, *, overrides: bool = True) -> Mapping[Wor
     Overrides are left out, which is what the guard compares.
     """
     active = fleet.overrides_in_force(at) if overrides else ()
-    plain = fleet if overrides else None
-    chosen = tuple((policy, _chosen_windows(policy, plain, at)) for policy in _by_name(fleet))
-    result = {}
-    for workload, service in fleet.services.items():
-        override = _replicas_override(active, workload)
-        if override is not None and override.replicas is not None:
-            rule, amount = f"override {override.name}", override.replicas
-            result[workload] = Want(count=amount.of(service.replicas), rule=rule)
-        else:
-            result[workload] = _by_policy(chosen, workload, service.replicas)
-    return result
+    chosen = tuple(
+        (policy, chosen_windows(policy, open_windows(policy, at), active)) for policy in by_name(fleet)
+    )
+    return {workload: want_of(service, chosen, active) for workload, service in fleet.services.items()}
 
 
-def _by_policy(
-    chosen: tuple[tuple[CapacityPolicy, tuple[Window, ...]], ...], workload: WorkloadId, replicas: int
-) -> Want:
+def want_of(service: Service, chosen: Chosen, active: tuple[Override, ...]) -> Want:
+    """What is wanted of one workload while these windows count and these Overrides are in force."""
+    override = _replicas_override(active, service.id)
+    if override is not None and override.replicas is not None:
+        return _want(override.replicas, service.replicas, f"override {override.name}")
+    return _by_policy(chosen, service.id, service.replicas)
+
+
+def _by_policy(chosen: Chosen, workload: WorkloadId, replicas: int) -> Want:
     candidates = [
         (-window.priority, policy.name, window.name, window.replicas[workload])
         for policy, windows in chosen
@@ -172,49 +178,65 @@ def _by_policy(
     ]
     if candidates:
         _, policy_name, window_name, amount = min(candidates, key=lambda candidate: candidate[:3])
-        return Want(count=amount.of(replicas), rule=f"window {policy_name}/{window_name}")
+        return _want(amount, replicas, f"window {policy_name}/{window_name}")
     for policy, _windows in chosen:
         if workload in policy.base:
-            return Want(count=policy.base[workload].of(replicas), rule=f"window {policy.name}/{BASE}")
+            return _want(policy.base[workload], replicas, f"window {policy.name}/{BASE}")
     return Want(count=replicas, rule="replicas")
 
 
-def _by_name(fleet: Fleet) -> list[CapacityPolicy]:
+def _want(amount: Amount | Fill, replicas: int, rule: str) -> Want:
+    if isinstance(amount, Fill):
+        return Want(count=amount.min, rule=rule, fill=amount)
+    return Want(count=amount.of(replicas), rule=rule)
+
+
+def by_name(fleet: Fleet) -> list[CapacityPolicy]:
+    """The policies in the order in which they break ties."""
     return sorted(fleet.policies, key=lambda policy: (policy.namespace, policy.name))
 
 
 def _replicas_override(active: tuple[Override, ...], workload: WorkloadId) -> Override | None:
-    matching = (
-        override
-        for override in active
-        if override.target_kind == "Service"
-        and (override.namespace, override.target_name) == workload
-        and override.replicas is not None
-    )
+    matching = (override for override in active if replaces(override, workload))
     return min(matching, key=str, default=None)
 
 
-def _chosen_windows(policy: CapacityPolicy, fleet: Fleet | None, at: datetime) -> tuple[Window, ...]:
-    """The windows of `policy` that count at `at`: the open ones, or the one that an Override forces."""
-    forced = _forced_window(policy, fleet, at) if fleet is not None else None
+def chosen_windows(
+    policy: CapacityPolicy, opened: tuple[Window, ...], active: tuple[Override, ...]
+) -> tuple[Window, ...]:
+    """The windows of `policy` that count: the open ones, or the one that an Override in force names."""
+    forced = _forced_window(policy, active)
     if forced is None:
-        return open_windows(policy, at)
+        return opened
     return tuple(window for window in policy.windows if window.name == forced.window)
 
 
-def _forced_window(policy: CapacityPolicy, fleet: Fleet, at: datetime) -> Override | None:
-    matching = (
-        override
-        for override in fleet.overrides_in_force(at)
-        if override.target_kind == "CapacityPolicy"
-        and (override.namespace, override.target_name) == (policy.namespace, policy.name)
-    )
+def _forced_window(policy: CapacityPolicy, active: tuple[Override, ...]) -> Override | None:
+    matching = (override for override in active if forces(override, policy))
     return min(matching, key=str, default=None)
 
 
+def forces(override: Override, policy: CapacityPolicy) -> bool:
+    """Whether `override`, while in force, says which window of `policy` counts."""
+    return override.target_kind == "CapacityPolicy" and (override.namespace, override.target_name) == (
+        policy.namespace,
+        policy.name,
+    )
+
+
+def replaces(override: Override, workload: WorkloadId) -> bool:
+    """Whether `override`, while in force, says how many instances of `workload` are wanted."""
+    return (
+        override.target_kind == "Service"
+        and (override.namespace, override.target_name) == workload
+        and override.replicas is not None
+    )
+
+
 def _window_name(policy: CapacityPolicy, fleet: Fleet, at: datetime) -> tuple[str, Override | None]:
-    forced = _forced_window(policy, fleet, at)
-    chosen = _chosen_windows(policy, fleet, at)
+    active = fleet.overrides_in_force(at)
+    forced = _forced_window(policy, active)
+    chosen = chosen_windows(policy, open_windows(policy, at), active)
     return (chosen[0].name if chosen else BASE), forced
 
 
@@ -223,8 +245,7 @@ def _next_policy_edge(policy: CapacityPolicy, fleet: Fleet, after: datetime) -> 
     edges += [
         instant
         for override in fleet.overrides
-        if override.target_kind == "CapacityPolicy"
-        and (override.namespace, override.target_name) == (policy.namespace, policy.name)
+        if forces(override, policy)
         for instant in (override.start, override.until)
     ]
     return min((edge for edge in edges if edge is not None and edge > after), default=None)
