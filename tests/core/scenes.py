@@ -158,9 +158,10 @@ def actions(decision: Decision) -> list[str]:
 def refusals(decision: Decision) -> list[str]:
     """`WORKLOAD xCOUNT HOST: FILTER: DETAIL`."""
     return [
-        f"{one.workload.name} x{one.count} {each.host}: {each.filter}: {each.detail}"
+        f"{one.workload.name} x{one.count} {host}: {each.filter}: {each.detail}"
         for one in decision.unplaced
         for each in one.refusals
+        for host in each.hosts or ("fleet",)
     ]
 
 

@@ -186,7 +186,7 @@ def test_instances_that_are_not_there_cannot_be_removed() -> None:
 def orphans(count: int) -> tuple[Fleet, ObservedState]:
     gone, web = service("gone", count), service("web", 4)
     there = [running(gone, slot, "a") for slot in range(count)]
-    there += [running(web, slot, "b") for slot in range(4)]
+    there += [running(web, slot, "abc"[slot % 3]) for slot in range(4)]
     of = commit(web)
     return of, seen(of, *there)
 

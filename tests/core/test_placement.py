@@ -6,22 +6,21 @@ from dataclasses import replace
 
 import pytest
 
+from rota.core.container import ContainerSpec, Port
 from rota.core.decide import Decision, decide
 from rota.core.ledger import Failure, Ledger
 from rota.core.model import (
-    ContainerSpec,
     Fleet,
     Operator,
     PlacementRules,
-    Port,
     Requirement,
-    Resources,
     Strategy,
     Taint,
     Toleration,
     WorkloadId,
 )
 from rota.core.observed import ObservedContainer, PublishedPort
+from rota.core.resources import Resources
 from tests import builders
 from tests.builders import MEBIBYTE, fleet, host, service
 from tests.core.scenes import (

@@ -9,9 +9,10 @@ import pytest
 
 from rota.core.decide import decide
 from rota.core.ledger import Failure, HostRecord, Ledger
-from rota.core.model import Fleet, Override, Service
+from rota.core.model import Fleet, Loss, Override, Service
 from rota.core.observed import ContainerState, Foreign, Health, Hold, HostState, HostView, Now, ObservedState
 from rota.core.status import FleetStatus, HealthWord, SourceStatus, summarise, worst
+from rota.core.survival import Survival
 from tests import builders
 from tests.builders import fleet, host, service
 from tests.core.scenes import NOW, change_view, later, running, seen, settle
@@ -243,3 +244,21 @@ def test_a_paused_container_runs_and_does_not_serve() -> None:
     paused = running(WEB, 0, "a", ready_for=None, state=ContainerState.PAUSED, health=Health.NONE)
     (web,) = status(of, seen(of, paused)).workloads
     assert (web.running, web.ready, web.health) == (1, 0, HealthWord.PROGRESSING)
+
+
+def test_what_would_not_survive_a_loss_is_told_and_is_no_condition() -> None:
+    large = service("web", 3, cpu=3000)
+    of = replace(commit(large), survive=Loss.HOST)
+    there = [running(large, slot, home) for slot, home in enumerate("abc")]
+    found = status(of, seen(of, *there))
+    assert found.ready
+    assert [one.type for one in found.conditions] == ["Ready"]
+    assert found.survival is not None
+    assert (found.survival.loss, len(found.survival.shortfalls)) == ("hosts", 3)
+    assert found.survival.shortfalls[0].startswith("without a, 1 of shop/web: ")
+
+
+def test_a_loss_that_is_survived_and_one_that_nobody_asked_about() -> None:
+    of = replace(commit(WEB), survive=Loss.ZONE)
+    assert status(of, seen(of, *three())).survival == Survival(loss="zones", shortfalls=())
+    assert status(commit(WEB), seen(commit(WEB), *three())).survival is None

@@ -5,20 +5,25 @@ windows → guard → rosters → rollouts → placement → actions. Same input
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rota.core.ledger import HostRecord, Ledger, Target
-from rota.core.model import Fleet, Service, WorkloadId
+from rota.core.model import Fleet, WorkloadId
 from rota.core.observed import Hold, HostState, Now, ObservedContainer, ObservedState
-from rota.core.placement.feasibility import Refusal
-from rota.core.placement.room import rooms
-from rota.core.planning import back_off, guard
+from rota.core.placement.board import Board
+from rota.core.placement.demand import Refusal
+from rota.core.placement.headroom import Headroom
+from rota.core.placement.puzzle import Solver
+from rota.core.planning import back_off, duty, guard, promises
 from rota.core.planning.actions import Action, Change, ChangeKind
+from rota.core.planning.arrange import arrange
 from rota.core.planning.compose import Composer
-from rota.core.planning.rollout import Causes, Steps, Stop, plan_rollout
-from rota.core.planning.roster import Roster, Scene, containers_by_workload, roster, untouchable
+from rota.core.planning.ground import PortBook, board_of
+from rota.core.planning.rollout import Steps, Stop
+from rota.core.planning.roster import Scene, containers_by_workload, untouchable
+from rota.core.planning.shift import Shift
 from rota.core.windows import InForce, Want, in_force, next_edge, wanted
 
 
@@ -37,7 +42,8 @@ class Decision:
 
     `changes` are target minus observed; `actions` the steps among them that are safe now; `held`
     says why there are none although there could be (suspended, paused, frozen). `requeue_after` is
-    in seconds, `next_edge` an instant of the wall clock.
+    in seconds, `next_edge` an instant of the wall clock; `headroom` is the verdict where the fleet is to
+    survive a loss.
     """
 
     changes: tuple[Change, ...]
@@ -49,12 +55,25 @@ class Decision:
     cordons: Mapping[str, str]
     ledger: Ledger
     held: Hold | None
+    headroom: Headroom | None
     requeue_after: float | None
     next_edge: datetime | None
 
 
-def decide(fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now) -> Decision:
-    """Everything Rota would do about `observed` to reach what `fleet` wants at `now`."""
+def decide(
+    fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now, solver: Solver | None = None
+) -> Decision:
+    """Everything Rota would do about `observed` to reach what `fleet` wants at `now`.
+
+    `solver` searches small fleets exhaustively where nothing else finds room; without it that is not done.
+    """
+    return survey(fleet, observed, ledger, now, solver)[0]
+
+
+def survey(
+    fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now, solver: Solver | None = None
+) -> tuple[Decision, Board]:
+    """The decision, and the board that placement left: what every host would say of one more instance."""
     wants = wanted(fleet, now.wall)
     groups = containers_by_workload(observed)
     failures = back_off.fold(ledger.failures, observed.outcomes, now)
@@ -62,28 +81,28 @@ def decide(fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now) -> D
     verdict = guard.judge(fleet, ledger, {name: _slots(group) for name, group in groups.items()}, now)
     scene = Scene(fleet=fleet, observed=observed, ledger=ledger, now=now)
 
-    rosters = _rosters(scene, wants, groups, verdict)
-    causes = {roster.service.id: _causes(roster, wants, scene) for roster in rosters}
-    images = frozenset((name, image) for name, view in observed.hosts.items() for image in view.images)
-    rollouts = [(one, plan_rollout(one, causes[one.service.id], images, now)) for one in rosters]
+    shifts = duty.shifts(scene, wants, groups, verdict)
     orphans = _orphans(fleet, groups, verdict, observed)
-
     cordons = _cordons(fleet, now)
-    leaving = [container for _, steps in rollouts for container in _leavers(steps, observed)]
+    leaving = [container for shift in shifts for container in _leavers(shift.steps, observed)]
     leaving += [stop.container for stop in orphans.stops]
-    composer = Composer(scene=scene, rooms=rooms(fleet, observed, cordons, leaving))
-    for one, steps in rollouts:
-        composer.add(one.service, steps)
-    composer.add_orphans(orphans)
+    leaving += [container for shift in shifts for container in duty.moved_away(shift)]
+    board = board_of(fleet, observed, cordons, leaving)
+    arrangement = arrange(shifts, scene, board, solver)
+    shifts = duty.after(shifts, arrangement, scene, groups)
+    wants = {**wants, **{shift.id: duty.filled(wants[shift.id], shift) for shift in shifts if shift.fill}}
 
+    composer = Composer(scene=scene, arrangement=arrangement, ports=PortBook(observed))
+    composer.compose(shifts, orphans)
     held = _hold(scene)
-    next_ledger = _next_ledger(scene, rosters, causes, composer, verdict)
+    beyond = {shift.id: shift.roster.beyond for shift in shifts}
+    next_ledger = _next_ledger(scene, shifts, composer, verdict)
     host_gone = bool(ledger.hosts.keys() - next_ledger.hosts.keys())
-    return Decision(
+    decision = Decision(
         changes=tuple(sorted(composer.changes, key=_change_order)),
         actions=() if held else tuple(composer.actions),
         unplaced=tuple(
-            Unplaced(workload=workload, count=len(refusals), refusals=refusals[0])
+            Unplaced(workload=workload, count=len(refusals) + beyond[workload], refusals=refusals[0])
             for workload, refusals in sorted(composer.refused.items())
         ),
         wants=wants,
@@ -92,55 +111,15 @@ def decide(fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now) -> D
         cordons=cordons,
         ledger=next_ledger,
         held=held,
-        requeue_after=0.0 if host_gone else _requeue_after(scene, rollouts, groups),
+        headroom=arrangement.headroom,
+        requeue_after=0.0 if host_gone else _requeue_after(scene, shifts, groups, bool(composer.refused)),
         next_edge=next_edge(fleet, now.wall),
     )
+    return decision, board
 
 
 def _slots(containers: Iterable[ObservedContainer]) -> int:
     return len({container.slot for container in containers})
-
-
-def _rosters(
-    scene: Scene,
-    wants: Mapping[WorkloadId, Want],
-    groups: Mapping[WorkloadId, list[ObservedContainer]],
-    verdict: guard.Verdict,
-) -> list[Roster]:
-    """A roster per workload in the order of precedence: priority, then size, then name."""
-    result = []
-    for service in sorted(scene.fleet.services.values(), key=_precedence):
-        containers = groups.get(service.id, [])
-        count = wants[service.id].count
-        count += verdict.blocked.get(service.id, 0)
-        result.append(roster(service, count, containers, scene))
-    return result
-
-
-def _precedence(service: Service) -> tuple[int, int, int, WorkloadId]:
-    return (-service.priority, -service.requests.memory, -service.requests.cpu, service.id)
-
-
-def _causes(roster: Roster, wants: Mapping[WorkloadId, Want], scene: Scene) -> Causes:
-    """Why the count of a workload differs from what runs: a commit, an edge, or a lost instance."""
-    workload = roster.service.id
-    commit = _revision(scene.fleet)
-    applied, want, before = scene.ledger.applied, wants[workload], scene.ledger.targets.get(workload)
-    known = applied is not None and workload in applied.counts
-    if not known or (applied is not None and applied.revision != scene.fleet.revision):
-        count = commit if before is None or before.count != want.count else before.cause
-    elif before is None or before.count != want.count:
-        count = want.rule
-    elif before.settled:
-        count = "more run than are wanted" if roster.released else "an instance is missing"
-    else:
-        count = before.cause
-    return Causes(count=count, spec=commit)
-
-
-def _revision(fleet: Fleet) -> str:
-    """The revision as causes name it."""
-    return f"commit {fleet.revision[:7]}" if fleet.revision else "the working tree"
 
 
 def _orphans(
@@ -155,7 +134,7 @@ def _orphans(
         for container in groups[workload]:
             if observed.is_stopping(container):
                 continue
-            cause = f"{_revision(fleet)} does not have {workload}"
+            cause = f"{duty.revision(fleet)} does not have {workload}"
             waits = "PruneBlocked" if workload in verdict.blocked else untouchable(container, observed)
             if not waits:
                 steps.stops.append(Stop(container, cause))
@@ -230,21 +209,15 @@ def _first_look(observed: ObservedState) -> Hold | None:
     return Hold("FirstLook", message, passing=True) if unseen else None
 
 
-def _next_ledger(
-    scene: Scene,
-    rosters: Iterable[Roster],
-    causes: Mapping[WorkloadId, Causes],
-    composer: Composer,
-    verdict: guard.Verdict,
-) -> Ledger:
+def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verdict: guard.Verdict) -> Ledger:
     if _hold(scene) is not None:
         return scene.ledger
     targets = {}
-    for one in rosters:
+    for shift in shifts:
+        one = shift.roster
         fit = all(group[0].fit for group in one.kept.values())
         settled = fit and not one.missing and not one.released and not one.stopping
-        cause = causes[one.service.id].count
-        targets[one.service.id] = Target(count=one.wanted, cause=cause, settled=settled)
+        targets[shift.id] = Target(count=one.wanted, cause=shift.causes.count, settled=settled)
     return replace(
         scene.ledger,
         fleet=_identity(scene.fleet),
@@ -252,6 +225,7 @@ def _next_ledger(
         pins={**scene.ledger.pins, **composer.pins},
         applied=guard.next_applied(scene.fleet, scene.ledger, verdict, scene.now),
         targets=targets,
+        **promises.kept(scene, shifts, composer.promises, composer.moves_begun()),
     )
 
 
@@ -276,20 +250,26 @@ def _host_records(scene: Scene) -> dict[str, HostRecord]:
 
 def _requeue_after(
     scene: Scene,
-    rollouts: Iterable[tuple[Roster, Steps]],
+    shifts: Iterable[Shift],
     groups: Mapping[WorkloadId, list[ObservedContainer]],
+    room_wanted: bool,
 ) -> float | None:
-    """Seconds until something that was waited for may have come: a soak, a back-off, a deadline."""
+    """Seconds until something that was waited for may have come: a soak, a back-off, a deadline. While
+    somebody has no room, that includes the soak of those whose budget could let them make it."""
     now = scene.now.mono
     waits = [failure.until - now for failure in scene.ledger.failures.values()]
-    for one, steps in rollouts:
-        waits += steps.requeue
-        deadline = one.service.update.healthy_deadline
+    for shift in shifts:
+        waits += shift.steps.requeue
+        deadline = shift.service.update.healthy_deadline
         waits += [
             container.seen_since + deadline - now
-            for container in groups.get(one.service.id, [])
+            for container in groups.get(shift.id, [])
             if container.running and not container.ready
         ]
+        if room_wanted:
+            soak = shift.service.update.min_healthy_time
+            ready = (one.ready_since for one in groups.get(shift.id, []))
+            waits += [since + soak - now for since in ready if since is not None]
     return min((wait for wait in waits if wait > 0), default=None)
 
 

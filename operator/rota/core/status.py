@@ -13,11 +13,13 @@ from enum import StrEnum
 
 from rota.core.decide import Decision, Unplaced
 from rota.core.ledger import Ledger
-from rota.core.model import Fleet, Resources, Service
+from rota.core.model import Fleet, Service
 from rota.core.observed import Health, Hold, HostState, HostView, ObservedContainer, ObservedState
-from rota.core.placement.feasibility import in_words
-from rota.core.placement.room import capacity_of
+from rota.core.placement.refusals import in_words
 from rota.core.planning.actions import Change
+from rota.core.planning.ground import capacity_of, less_than_declared
+from rota.core.resources import Resources
+from rota.core.survival import Survival, survival_of
 from rota.core.windows import InForce
 
 
@@ -121,6 +123,7 @@ class FleetStatus:
     workloads: tuple[WorkloadStatus, ...]
     unplaced: tuple[Unplaced, ...]
     ledger: Ledger
+    survival: Survival | None = None
 
     @property
     def ready(self) -> bool:
@@ -165,6 +168,7 @@ def summarise(
         workloads=workloads,
         unplaced=decision.unplaced,
         ledger=ledger,
+        survival=survival_of(decision.headroom),
     )
 
 
@@ -194,7 +198,7 @@ def _host(name: str, fleet: Fleet, observed: ObservedState, decision: Decision) 
     return HostStatus(
         view=view,
         state=view.state,
-        detail=view.detail,
+        detail=view.detail or (less_than_declared(host, view) if host is not None else ""),
         endpoint=reached.endpoint if reached is not None else "",
         address=reached.address if reached is not None else "",
         capacity=capacity_of(host, view) if host is not None else None,

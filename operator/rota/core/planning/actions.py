@@ -11,8 +11,10 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rota.core.model import ContainerSpec, Resources, WorkloadId
+from rota.core.container import ContainerSpec
+from rota.core.model import WorkloadId
 from rota.core.observed import ObservedContainer, PublishedPort
+from rota.core.resources import Resources
 
 
 class ChangeKind(StrEnum):
@@ -132,6 +134,14 @@ class PrepareImage:
 
 
 Action = StartInstance | RestartInstance | StopInstance | PrepareImage
+
+
+OUTRANKED = ", which has a higher priority than "
+
+
+def makes_room_for(claimant: WorkloadId) -> str:
+    """The cause of what gives way to somebody that found no room."""
+    return f"makes room for {claimant}"
 
 
 def stop_of(container: ObservedContainer, cause: str, *, sick: bool = False) -> StopInstance:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rota.core.ledger import Failure, FailureKey
 from rota.core.model import Fleet, WorkloadId
 from rota.core.observed import Now, ObservedContainer, Outcome, Result
-from rota.core.placement.rank import stable_hash
+from rota.core.placement.terrain import stable_hash
 
 FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 60.0

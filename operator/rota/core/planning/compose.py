@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rota.core.ledger import PinKey
+from rota.core.ledger import Move, PinKey
 from rota.core.model import Service, WorkloadId
 from rota.core.observed import PublishedPort
-from rota.core.placement.feasibility import Refusal, Request, in_words
-from rota.core.placement.place import Demand, NoSeat, Seat, place
-from rota.core.placement.room import Room
+from rota.core.placement.demand import Refusal
+from rota.core.placement.refusals import in_words, is_room
 from rota.core.planning.actions import (
     Action,
     Change,
@@ -24,20 +23,45 @@ from rota.core.planning.actions import (
     stop_of,
     volume_name,
 )
+from rota.core.planning.arrange import Arrangement, wants_seat
+from rota.core.planning.ground import PortBook, view_of
 from rota.core.planning.rollout import Start, Steps
 from rota.core.planning.roster import Scene
+from rota.core.planning.shift import Seat, Shift
 
 
 @dataclass(slots=True, kw_only=True)
 class Composer:
-    """Collects the outcome of a decision, workload by workload, in the order of precedence."""
+    """Collects the outcome of a decision, workload by workload, in the order of precedence.
+
+    `promises` are the hosts on which room is being freed for a slot, `started` the slots that get an
+    instance now, `refused` what was said of every instance without a place.
+    """
 
     scene: Scene
-    rooms: Mapping[str, Room]
+    arrangement: Arrangement
+    ports: PortBook
     changes: list[Change] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     refused: dict[WorkloadId, list[tuple[Refusal, ...]]] = field(default_factory=lambda: defaultdict(list))
     pins: dict[PinKey, str] = field(default_factory=dict)
+    promises: dict[PinKey, str] = field(default_factory=dict)
+    started: set[PinKey] = field(default_factory=set)
+
+    def compose(self, shifts: Sequence[Shift], orphans: Steps) -> None:
+        """Every workload in the order of `shifts`, then what the commit does not have."""
+        fixed = {shift.id: shift.service.container.fixed_ports for shift in shifts}
+        for kind, seats in self.arrangement.seats.items():
+            for seat in seats if fixed[kind.workload] else ():
+                self.ports.fixed(seat.host, fixed[kind.workload])
+        self.promises.update(self.arrangement.holds)
+        for shift in shifts:
+            self.add(shift)
+        self.add_orphans(orphans)
+
+    def moves_begun(self) -> dict[PinKey, Move]:
+        """The moves by choice whose successor starts now."""
+        return {key: move for key, move in self.arrangement.moves.items() if key in self.started}
 
     def add_orphans(self, steps: Steps) -> None:
         self.changes += steps.changes
@@ -46,8 +70,9 @@ class Composer:
     def _stop(self, steps: Steps) -> None:
         self.actions += [stop_of(one.container, one.cause, sick=one.sick) for one in steps.stops]
 
-    def add(self, service: Service, steps: Steps) -> None:
+    def add(self, shift: Shift) -> None:
         """Everything that one workload's rollout asks for."""
+        service, steps = shift.service, shift.steps
         self.changes += steps.changes
         self._stop(steps)
         for container, cause in steps.restarts:
@@ -55,10 +80,10 @@ class Composer:
         for host, slot, cause in steps.image_first:
             self._prepare(host, slot, cause, service)
         for start in steps.starts:
-            if start.waits and start.change is not ChangeKind.START:
-                self._announce(service, start)
+            if wants_seat(start):
+                self._start(shift, start)
             else:
-                self._start(service, start)
+                self._announce(service, start)
 
     def _restart(
         self, host: str, container_id: str, name: str, why: tuple[int, str], service: Service
@@ -106,45 +131,36 @@ class Composer:
         """A replacement whose turn has not come: part of the plan, without a seat of its own yet."""
         self.changes.append(_change(service, start, start.prefer, start.waits))
 
-    def _start(self, service: Service, start: Start) -> None:
-        pin_key = (service.id, start.slot)
-        pinned = service.container.pinned
-        request = Request(
-            service=service,
-            slot=start.slot,
-            pinned_to=self.scene.ledger.pins.get(pin_key) if pinned else None,
-        )
-        demand = Demand(request=request, prefer=self._queued_on(service, start.slot) or start.prefer)
-        (seat,) = place([demand], self.rooms, self.scene.ledger, self.scene.now)
-        if isinstance(seat, NoSeat):
-            self._no_seat(service, start, seat)
+    def _start(self, shift: Shift, start: Start) -> None:
+        service, kind = shift.service, shift.kind_of(start)
+        key = (service.id, start.slot)
+        seat = self.arrangement.take(kind, self.arrangement.wish(start, shift, self.scene))
+        if seat is None:
+            self._no_seat(service, start, self.arrangement.refusals.get(kind, ()))
             return
-        if pinned:
-            self.pins[pin_key] = seat.host
-        waits = start.waits or self._waits(service, seat, pin_key)
+        if service.container.pinned:
+            self.pins[key] = seat.host
+        if seat.waits_for_room:
+            self.promises[key] = seat.host
+        waits = start.waits or self._waits(service, seat, key)
         self.changes.append(_change(service, start, seat.host, waits))
         if not waits:
             self.actions.append(self._action(service, start, seat))
+            self.started.add(key)
 
-    def _no_seat(self, service: Service, start: Start, seat: NoSeat) -> None:
+    def _no_seat(self, service: Service, start: Start, refusals: tuple[Refusal, ...]) -> None:
         """Nobody admits it. A successor that lacks nothing but room may have its predecessor's."""
         if start.change is ChangeKind.START:
-            self.refused[service.id].append(seat.refusals)
+            self.refused[service.id].append(refusals)
             self.changes.append(_change(service, start, None, "no host admits it"))
             return
-        at_home = [one for one in seat.refusals if one.host == start.source]
-        cramped = any(one.filter in ("cpu", "memory") for one in at_home)
+        cramped = any(start.source in one.hosts and is_room(one) for one in refusals)
         if cramped and start.instead is not None and start.change is ChangeKind.REPLACE:
             self.actions.append(stop_of(start.instead, f"{start.cause}, and there is no room for a surge"))
             self.changes.append(_change(service, start, start.source, ""))
             return
         reason = "NoRoomForSurge: " if cramped else "no host admits its successor: "
-        self.changes.append(_change(service, start, start.prefer, reason + in_words(seat.refusals)))
-
-    def _queued_on(self, service: Service, slot: int) -> str | None:
-        """The host whose worker has this very start in its queue: the decision of the pass before stands."""
-        key = (service.id, slot, service.spec_hash)
-        return next((name for name, view in self.scene.observed.hosts.items() if key in view.queued), None)
+        self.changes.append(_change(service, start, start.prefer, reason + in_words(refusals)))
 
     def _waits(self, service: Service, seat: Seat, pin_key: PinKey) -> str:
         if seat.waits_for_room:
@@ -155,8 +171,7 @@ class Composer:
         return ""
 
     def _action(self, service: Service, start: Start, seat: Seat) -> StartInstance:
-        fleet, room = self.scene.fleet, self.rooms[seat.host]
-        view = room.view
+        fleet, view = self.scene.fleet, view_of(seat.host, self.scene.observed)
         taken = {container.name for container in view.all_containers} | {one.name for one in view.foreign}
         attempt = 0
         while (name := self._name(service, start.slot, attempt)) in taken:
@@ -170,7 +185,7 @@ class Composer:
             spec=service.spec_hash,
             container=service.container,
             requests=service.requests,
-            ports=self._ports(service, room, name),
+            ports=self._ports(service, seat.host, name),
             volumes=tuple(
                 VolumeMount(
                     name=volume_name(service.id, start.slot, mount.source),
@@ -190,13 +205,13 @@ class Composer:
         fleet = self.scene.fleet
         return container_name(fleet.name, service.id, slot, (fleet.uid, service.spec_hash, attempt))
 
-    def _ports(self, service: Service, room: Room, name: str) -> tuple[PublishedPort, ...]:
+    def _ports(self, service: Service, host: str, name: str) -> tuple[PublishedPort, ...]:
         """Fixed ports as stated, the others from the assigned range; another one after each failure."""
-        failure = self.scene.ledger.failures.get((service.id, room.name, service.spec_hash))
+        failure = self.scene.ledger.failures.get((service.id, host, service.spec_hash))
         tries = failure.count if failure is not None else 0
         ports = []
         for port in service.container.ports:
-            published = port.published or room.take_port(f"{name}/{port.name}/{tries}")
+            published = port.published or self.ports.assign(host, f"{name}/{port.name}/{tries}")
             if published is not None:
                 ports.append(PublishedPort(port.target, published, port.protocol))
         return tuple(ports)

@@ -22,6 +22,7 @@ class Start:
 
     With `waits` it is only announced: a seat is found for the plan, but nothing is started now.
     `instead` may be stopped first where there is no room for both; None where the budget forbids it.
+    `abandoned`: its predecessor is on a host that is gone, and serves nobody.
     """
 
     slot: int
@@ -31,6 +32,7 @@ class Start:
     source: str | None = None
     waits: str = ""
     instead: ObservedContainer | None = None
+    abandoned: bool = False
 
 
 class Stop(NamedTuple):
@@ -43,7 +45,8 @@ class Stop(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Steps:
-    """What a workload's rollout asks for. `image_first` are the hosts that need the image before a stop."""
+    """What a workload's rollout asks for. `image_first` are the hosts that need the image before a stop;
+    `holds` the slots whose successor takes the room that a stop frees, and on which host."""
 
     workload: WorkloadId
     changes: list[Change] = field(default_factory=list)
@@ -51,6 +54,7 @@ class Steps:
     restarts: list[tuple[ObservedContainer, str]] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     image_first: list[tuple[str, int, str]] = field(default_factory=list)
+    holds: list[tuple[int, str]] = field(default_factory=list)
     requeue: list[float] = field(default_factory=list)
 
 
@@ -80,11 +84,11 @@ def plan_rollout(roster: Roster, causes: Causes, images: frozenset[tuple[str, st
     healthy = sum(_healthy(group, roster, now) for group in roster.kept.values())
     budget = _Budget(
         surge=roster.wanted + surge - max(roster.alive + len(roster.missing), roster.wanted),
-        unavailable=healthy - (roster.wanted - service.max_unavailable.of(roster.wanted)),
+        unavailable=healthy - (roster.owed - service.max_unavailable.of(roster.owed)),
         sick=surge - len(roster.missing) - sum(_is_coming(group) for group in roster.kept.values()),
     )
     for slot, group in roster.released.items():
-        _release(slot, group, steps, causes)
+        _release(slot, group, steps, roster.gives_way.get(slot, causes.count))
     for slot in roster.missing:
         waits = _missing_waits(roster, slot)
         steps.starts.append(Start(slot=slot, change=ChangeKind.START, cause=causes.count, waits=waits))
@@ -120,7 +124,7 @@ def _unready_first(item: tuple[int, tuple[Instance, ...]]) -> tuple[bool, int]:
     return any(one.container.ready for one in group), slot
 
 
-def _release(slot: int, group: tuple[Instance, ...], steps: Steps, causes: Causes) -> None:
+def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str) -> None:
     for one in group:
         waits = one.untouchable
         steps.changes.append(
@@ -128,13 +132,13 @@ def _release(slot: int, group: tuple[Instance, ...], steps: Steps, causes: Cause
                 kind=ChangeKind.STOP,
                 workload=steps.workload,
                 slot=slot,
-                cause=causes.count,
+                cause=cause,
                 source=one.container.host,
                 waits=waits,
             )
         )
         if not waits:
-            steps.stops.append(Stop(one.container, causes.count))
+            steps.stops.append(Stop(one.container, cause))
 
 
 def _missing_waits(roster: Roster, slot: int) -> str:
@@ -197,17 +201,25 @@ def _succeed(
     _retire(best, others, steps, causes)
     cause = best.misplaced or (causes.spec if not best.current else best.failed)
     host = best.container.host
-    prefer = None if best.misplaced else host
+    prefer = best.destination if best.misplaced else host
     kind = ChangeKind.MOVE if best.misplaced and best.current else ChangeKind.REPLACE
     makes_before = service.update.order is Order.START_FIRST and best.container.ready and best.reachable
     if makes_before or best.abandoned:
-        waits = "" if budget.surge > 0 else f"maxSurge is {service.update.max_surge}"
-        budget.surge -= not waits
+        # Where the predecessor serves nobody and cannot be waited for, its successor is no surge.
+        waits = "" if best.abandoned or budget.surge > 0 else f"maxSurge is {service.update.max_surge}"
+        budget.surge -= not waits and not best.abandoned
         instead = best.container if budget.unavailable > 0 and not waits else None
         budget.unavailable -= instead is not None
         steps.starts.append(
             Start(
-                slot=slot, change=kind, cause=cause, prefer=prefer, source=host, waits=waits, instead=instead
+                slot=slot,
+                change=kind,
+                cause=cause,
+                prefer=prefer,
+                source=host,
+                waits=waits,
+                instead=instead,
+                abandoned=best.abandoned,
             )
         )
         return
@@ -218,6 +230,8 @@ def _succeed(
         budget.unavailable -= best.container.ready
         budget.sick -= not best.container.ready
         steps.stops.append(Stop(best.container, cause, sick=bool(best.failed)))
+        if prefer is not None:
+            steps.holds.append((slot, prefer))
     steps.changes.append(
         Change(
             kind=kind, workload=steps.workload, slot=slot, cause=cause, host=prefer, source=host, waits=waits

@@ -1,0 +1,158 @@
+"""What may be asked of whom in one decision: who may move, yield or be stopped, and what quotas leave."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from rota.core.model import INSTANCES, Fleet, Order, Quota, Service
+from rota.core.placement.board import NO_LIMIT
+from rota.core.placement.demand import Demand, Refusal
+from rota.core.placement.make_room import Allowance, Tenant, TenantsOf, Way
+from rota.core.planning.roster import Roster, Scene
+from rota.core.planning.shift import Shift
+from rota.core.quantities import format_amount
+
+HOUR = 3600.0
+
+
+def allowance_of(shifts: Sequence[Shift], scene: Scene) -> Allowance:
+    """The budgets of one decision: moves of this hour, and of each workload what it can spare."""
+    begun = sum(scene.now.mono - at < HOUR for at in scene.ledger.moves_begun)
+    result = Allowance(moves=max(scene.fleet.max_moves_per_hour - begun, 0))
+    for shift in shifts:
+        roster = shift.roster
+        if shift.fill is not None:
+            result.weights[shift.id] = shift.fill.weight
+        result.left[shift.id, Way.YIELD] = max(len(roster.kept) - shift.fill.min, 0) if shift.fill else 0
+        result.left[shift.id, Way.MOVE] = _moves(roster)
+        result.left[shift.id, Way.PREEMPT] = _stops(shift, scene)
+    return result
+
+
+def _moves(roster: Roster) -> int:
+    """How many of a workload may move at once: its surge, while nothing else of it is under way."""
+    service = roster.service
+    if service.update.order is not Order.START_FIRST or service.container.pinned or not roster.calm:
+        return 0
+    return max(service.update.max_surge.of(roster.wanted), 1)
+
+
+def _stops(shift: Shift, scene: Scene) -> int:
+    """How many ready instances the disruption budget lets go, those that stop already taken off; where
+    it lets none go, those that serve nobody."""
+    roster = shift.roster
+    if shift.service.container.pinned:
+        return 0
+    stopping = sum(stop.container.ready for stop in shift.steps.stops if stop.container.slot in roster.kept)
+    spare = _spare(roster, scene) - stopping
+    return spare if spare > 0 else sum(not group[0].container.ready for group in roster.kept.values())
+
+
+def _spare(roster: Roster, scene: Scene) -> int:
+    """How many healthy instances there are above what the disruption budget asks for, as it is stated: what
+    fills is stopped first in its rollouts, which is no leave to stop it for others."""
+    service = scene.fleet.services[roster.service.id]
+    soak = service.update.min_healthy_time
+    healthy = sum(any(one.soaked(scene.now, soak) for one in group) for group in roster.kept.values())
+    return healthy - (roster.wanted - service.max_unavailable.of(roster.wanted))
+
+
+def tenants_by_host(shifts: Sequence[Shift], scene: Scene) -> TenantsOf:
+    """Who stands where and is there to stay, looked up when it is asked for the first time."""
+    found: dict[str, list[Tenant]] = {}
+
+    def tenants_of(host: str) -> Sequence[Tenant]:
+        if not found:
+            found.update(_tenants(shifts, scene))
+        return found.get(host, [])
+
+    return tenants_of
+
+
+def _tenants(shifts: Sequence[Shift], scene: Scene) -> dict[str, list[Tenant]]:
+    result: dict[str, list[Tenant]] = defaultdict(list)
+    for shift in shifts:
+        roster, spare = shift.roster, _spare(shift.roster, scene)
+        for slot, group in roster.kept.items():
+            best = group[0]
+            if len(group) == 1 and not best.untouchable and not best.misplaced:
+                ways = {Way.YIELD}
+                if best.container.ready and best.fit:
+                    ways.add(Way.MOVE)
+                if spare > 0 or not best.container.ready:
+                    ways.add(Way.PREEMPT)
+                tenant = Tenant(roster.service, slot, frozenset(ways), shift.barred)
+                result[best.container.host].append(tenant)
+    return result
+
+
+@dataclass(slots=True)
+class QuotaBook:
+    """What each quota has left, new instances taken off as they are admitted.
+
+    A quota counts what is wanted, not surge or what drains: so what runs and stays counts first, and
+    only new instances can be refused. What fills counts at its least.
+    """
+
+    quotas: tuple[Quota, ...]
+    left: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fleet: Fleet, shifts: Sequence[Shift]) -> QuotaBook:
+        book = cls(fleet.quotas, {str(quota): dict(quota.hard) for quota in fleet.quotas})
+        for shift in shifts if fleet.quotas else ():
+            wanted = shift.roster.wanted if shift.fill is None else shift.fill.min
+            book.spend(shift.service, min(len(shift.roster.kept), wanted))
+        return book
+
+    def admit(self, demand: Demand) -> tuple[Demand, Refusal | None]:
+        """As many of `demand` as every quota allows, and who refuses the rest. Successors replace what
+        counts already, and are always admitted."""
+        if not demand.new:
+            return demand, None
+        count = min(demand.count, max(self.left_for(demand.service), 0))
+        self.spend(demand.service, count)
+        refusal = self._refusal(demand.service) if count < demand.count else None
+        return replace(demand, count=count), refusal
+
+    def left_for(self, service: Service) -> int:
+        """How many more of `service` every quota allows; below 0, how many too many there are."""
+        return min(
+            (self._fits(quota, service) for quota in self.quotas if quota.covers(service)),
+            default=int(NO_LIMIT),
+        )
+
+    def spend(self, service: Service, count: int) -> None:
+        """`count` more of `service` are wanted; fewer, where it is negative."""
+        for quota in self.quotas:
+            if quota.covers(service):
+                left = self.left[str(quota)]
+                for name, amount in _amounts(service).items():
+                    if name in left:
+                        left[name] -= amount * count
+
+    def _fits(self, quota: Quota, service: Service) -> int:
+        needs = _amounts(service)
+        lefts = self.left[str(quota)].items()
+        return min(
+            (left // needs[name] for name, left in lefts if needs.get(name, 0) > 0), default=int(NO_LIMIT)
+        )
+
+    def _refusal(self, service: Service) -> Refusal:
+        covering = [one for one in self.quotas if one.covers(service)]
+        quota = min(covering, key=lambda one: (self._fits(one, service), str(one)))
+        needs = _amounts(service)
+        short = [
+            f"{name} {format_amount(name, quota.hard[name] - left)} of "
+            f"{format_amount(name, quota.hard[name])} taken, "
+            f"one more asks for {format_amount(name, needs[name])}"
+            for name, left in self.left[str(quota)].items()
+            if needs.get(name, 0) > max(left, 0)
+        ]
+        return Refusal(filter="quota", hosts=(), detail=f"quota {quota}: {', '.join(short)}")
+
+
+def _amounts(service: Service) -> dict[str, int]:
+    return {INSTANCES: 1, **dict(service.requests.items())}

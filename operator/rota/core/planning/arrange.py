@@ -1,0 +1,350 @@
+"""From what rollouts ask for to seats: demands by workload, room made for them, what is left over shared.
+
+In this order: what was promised room before; everyone by precedence; room for those that found none;
+those that were stopped for it; what fills; and, where all is calm, one step towards an even spread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from rota.core.ledger import Move, PinKey
+from rota.core.model import WorkloadId
+from rota.core.placement.board import Board
+from rota.core.placement.demand import Claim, Demand, Refusal, Seating, tiers
+from rota.core.placement.even_out import Repair, even_out
+from rota.core.placement.fill import Elastic, share_out
+from rota.core.placement.headroom import Headroom, headroom
+from rota.core.placement.make_room import Allowance, Eviction, Way, make_room
+from rota.core.placement.place import place
+from rota.core.placement.puzzle import Solver
+from rota.core.planning.actions import ChangeKind
+from rota.core.planning.allow import QuotaBook, allowance_of, tenants_by_host
+from rota.core.planning.rollout import Start
+from rota.core.planning.roster import Scene
+from rota.core.planning.shift import Kind, Seat, Shift
+
+
+@dataclass(slots=True, kw_only=True)
+class Arrangement:
+    """What placement came to.
+
+    `seats` and `refusals` by kind of start; `evictions` make room for others; `counts` is what fills,
+    `given_up` the hosts that one instance of it each leaves; `repairs` are moves for the sake of spread;
+    `moves` all that move although they could stay, by slot; `holds` the hosts on which what is stopped first
+    leaves its room to its successor; `queued` says on which host a start was asked for that has not begun,
+    by (workload, slot, spec).
+    """
+
+    seats: dict[Kind, list[Seat]] = field(default_factory=lambda: defaultdict(list))
+    refusals: dict[Kind, tuple[Refusal, ...]] = field(default_factory=dict)
+    evictions: list[Eviction] = field(default_factory=list)
+    counts: dict[WorkloadId, int] = field(default_factory=dict)
+    given_up: dict[WorkloadId, list[str]] = field(default_factory=dict)
+    repairs: dict[WorkloadId, Repair] = field(default_factory=dict)
+    moves: dict[PinKey, Move] = field(default_factory=dict)
+    holds: dict[PinKey, str] = field(default_factory=dict)
+    headroom: Headroom | None = None
+    queued: dict[tuple[WorkloadId, int, str], str] = field(default_factory=dict)
+    _pools: dict[Kind, Counter[Seat]] = field(default_factory=dict)
+    _orders: dict[Kind, list[Seat]] = field(default_factory=dict)
+
+    def wish(self, start: Start, shift: Shift, scene: Scene) -> str | None:
+        """The host that a start should go to: where its worker has this very start in its queue, for the
+        decision of the pass before stands; where room is reserved for it; else as its rollout says."""
+        queued = self.queued.get((shift.id, start.slot, shift.service.spec_hash))
+        return queued or _reserved((shift.id, start.slot), scene) or start.prefer
+
+    def take(self, kind: Kind, prefer: str | None) -> Seat | None:
+        """A seat for one start: on the host that it prefers, else one that is free now."""
+        pool = self._pools.get(kind)
+        if pool is None:
+            pool = self._pools[kind] = Counter(self.seats.get(kind, ()))
+            self._orders[kind] = sorted(pool, key=lambda seat: (seat.waits_for_room, seat.host), reverse=True)
+        for seat in (Seat(prefer), Seat(prefer, True)) if prefer is not None else ():
+            if pool[seat] > 0:
+                pool[seat] -= 1
+                return seat
+        order = self._orders[kind]
+        while order and pool[order[-1]] <= 0:
+            order.pop()
+        if not order:
+            return None
+        pool[order[-1]] -= 1
+        return order[-1]
+
+
+def wants_seat(start: Start) -> bool:
+    """A replacement whose turn has not come is only announced."""
+    return not start.waits or start.change is ChangeKind.START
+
+
+def arrange(shifts: Sequence[Shift], scene: Scene, board: Board, solver: Solver | None) -> Arrangement:
+    """Seats for every start of `shifts`; the board is changed as they are taken."""
+    views = scene.observed.hosts
+    result = Arrangement(queued={key: name for name in sorted(views) for key in views[name].queued})
+    quotas = QuotaBook.of(scene.fleet, shifts)
+    admitted = []
+    for one in (each for shift in shifts for each in _demands(shift, scene, result)):
+        demand, refusal = quotas.admit(one.demand)
+        if refusal is not None:
+            result.refusals[one.kind] = (refusal,)
+        if demand.count:
+            admitted.append(replace(one, demand=demand))
+    others = [*_seat_the_promised(admitted, board, result), *(one for one in admitted if not one.promised)]
+    allowance = allowance_of(shifts, scene)
+    _place_and_make_room(others, _Ground(shifts, scene, board, solver, allowance), result)
+    _place_the_displaced(shifts, board, result)
+    _fill(shifts, scene, board, quotas, result)
+    allowance.moves -= sum(one.way is Way.MOVE for one in result.evictions)
+    _repair(shifts, board, allowance, result)
+    return result
+
+
+# --- demands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A demand, and which starts its seats are for. `promised`: room is reserved for it; `holds` is the
+    slot that nothing starts for yet, because its predecessor is only now being stopped."""
+
+    kind: Kind
+    demand: Demand
+    promised: bool = False
+    holds: int | None = None
+
+
+def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked]:
+    """The starts of one workload that need a seat, those alike joined; successors first."""
+    yield from _holds(shift, scene)
+    groups: dict[tuple[Kind, bool, Claim], list[Start]] = defaultdict(list)
+    for start in shift.steps.starts:
+        if wants_seat(start):
+            key = (shift.id, start.slot)
+            promised = _reserved(key, scene) is not None
+            groups[shift.kind_of(start), promised, _claim(start, key, scene)].append(start)
+    for (kind, promised, claim), starts in sorted(groups.items(), key=lambda one: not one[0][0].successor):
+        service = shift.service
+        prefer: dict[str, int] = defaultdict(int)
+        replaces: dict[str, int] = defaultdict(int)
+        for start in starts:
+            host = result.wish(start, shift, scene)
+            if host is not None:
+                prefer[host] += 1
+            if start.source is not None and start.source in scene.fleet.hosts:
+                replaces[start.source] += 1
+        leaves = {one.source: "it moves away from there" for one in starts if one.change is ChangeKind.MOVE}
+        barred = {**shift.barred, **{host: why for host, why in leaves.items() if host is not None}}
+        pinned = service.container.pinned
+        yield _Asked(
+            kind=kind,
+            promised=promised,
+            demand=Demand(
+                service=service,
+                count=len(starts),
+                prefer=dict(prefer),
+                replaces=dict(replaces),
+                pinned_to=scene.ledger.pins.get((shift.id, starts[0].slot)) if pinned else None,
+                barred=barred,
+                claim=claim,
+                new=starts[0].change is ChangeKind.START,
+            ),
+        )
+
+
+def _holds(shift: Shift, scene: Scene) -> Iterator[_Asked]:
+    """The room of what is stopped first stays with its slot: nobody else is given it meanwhile."""
+    pinned = shift.service.container.pinned
+    for slot, host in shift.steps.holds:
+        demand = Demand(
+            service=shift.service,
+            count=1,
+            prefer={host: 1},
+            pinned_to=scene.ledger.pins.get((shift.id, slot)) if pinned else None,
+            barred=shift.barred,
+            claim=Claim.NOTHING,
+            new=False,
+            patient=True,
+        )
+        yield _Asked(kind=Kind(shift.id, True, slot), demand=demand, promised=True, holds=slot)
+
+
+def _claim(start: Start, key: PinKey, scene: Scene) -> Claim:
+    """What may be asked of others for a start: a successor beside one that serves asks for little, and
+    what was stopped for a higher priority stops nobody itself."""
+    if key in scene.ledger.displaced:
+        return Claim.ELASTIC
+    serves = start.change is not ChangeKind.START and not start.abandoned
+    return Claim.ELASTIC if serves else Claim.PREEMPTION
+
+
+def _reserved(key: PinKey, scene: Scene) -> str | None:
+    """The host that has room reserved for a slot, unless it was never claimed in all that time."""
+    found = scene.ledger.reservations.get(key)
+    return found.host if found is not None and found.until > scene.now.mono else None
+
+
+# --- everyone, and room for those that find none
+
+
+class _Ground(NamedTuple):
+    """What placing everyone needs beside the demands."""
+
+    shifts: Sequence[Shift]
+    scene: Scene
+    board: Board
+    solver: Solver | None
+    allowance: Allowance
+
+
+def _seat_the_promised(asked: Sequence[_Asked], board: Board, result: Arrangement) -> list[_Asked]:
+    """Those that room is reserved for come before everybody; who finds none all the same, comes again."""
+    promised = [one for one in asked if one.promised]
+    left = []
+    for one, seating in zip(promised, place([one.demand for one in promised], board), strict=True):
+        if one.holds is not None:
+            for host in (*seating.now, *seating.later):
+                result.holds[one.kind.workload, one.holds] = host
+            continue
+        _seat_all([one], [replace(seating, unplaced=0)], result)
+        if seating.unplaced:
+            left.append(replace(one, demand=replace(one.demand, count=seating.unplaced), promised=False))
+    return left
+
+
+def _place_and_make_room(asked: Sequence[_Asked], ground: _Ground, result: Arrangement) -> None:
+    """Everyone at once; where that leaves somebody out who may ask others, priority by priority, with
+    room made before lower priorities are served. The latter only if it leaves out fewer."""
+    board = ground.board
+    together = board.checkpoint()
+    seatings = place([one.demand for one in asked], together, ground.solver)
+    if not any(one.unplaced and one.demand.claim > Claim.NOTHING for one in seatings):
+        board.become(together)
+        _seat_all(asked, seatings, result)
+        return
+    apart = Arrangement()
+    stepwise = board.checkpoint()
+    left = _tier_by_tier(asked, ground._replace(board=stepwise), apart)
+    if left < _left_out(asked, seatings):
+        board.become(stepwise)
+        for kind, seats in apart.seats.items():
+            result.seats[kind] += seats
+        result.refusals.update(apart.refusals)
+        result.evictions += apart.evictions
+        return
+    board.become(together)
+    _seat_all(asked, seatings, result)
+
+
+def _left_out(asked: Sequence[_Asked], seatings: Sequence[Seating]) -> list[int]:
+    """Unplaced instances by priority, the highest first."""
+    return [sum(seatings[at].unplaced for at in tier) for tier in tiers([one.demand for one in asked])]
+
+
+def _tier_by_tier(asked: Sequence[_Asked], ground: _Ground, result: Arrangement) -> list[int]:
+    allowance = ground.allowance.copy()
+    tenants = tenants_by_host(ground.shifts, ground.scene)
+    left = []
+    for tier in tiers([one.demand for one in asked]):
+        members = [asked[at] for at in tier]
+        seatings = place([one.demand for one in members], ground.board)
+        left.append(0)
+        for one, seating in zip(members, seatings, strict=True):
+            count = seating.unplaced
+            found = make_room(one.demand, count, ground.board, tenants, allowance) if count else []
+            for host, evictions in found:
+                result.seats[one.kind].append(Seat(host, waits_for_room=True))
+                result.evictions += evictions
+            left[-1] += count - len(found)
+            _seat_all([one], [replace(seating, unplaced=count - len(found))], result)
+    return left
+
+
+def _seat_all(asked: Sequence[_Asked], seatings: Sequence[Seating], result: Arrangement) -> None:
+    for one, seating in zip(asked, seatings, strict=True):
+        for hosts, waits in ((seating.now, False), (seating.later, True)):
+            for host, count in hosts.items():
+                result.seats[one.kind] += [Seat(host, waits)] * count
+        if seating.unplaced:
+            fleetwide = (each for each in result.refusals.get(one.kind, ()) if not each.hosts)
+            result.refusals[one.kind] = (*fleetwide, *seating.refusals)
+
+
+def _place_the_displaced(shifts: Sequence[Shift], board: Board, result: Arrangement) -> None:
+    """What is stopped for a higher priority may go where there is room, and asks nothing of others."""
+    barred = {shift.id: shift.barred for shift in shifts}
+    for eviction in result.evictions:
+        if eviction.way is Way.PREEMPT:
+            service = eviction.tenant.service
+            demand = Demand(service=service, count=1, barred=barred[service.id], claim=Claim.NOTHING)
+            _seat_all([_Asked(kind=Kind(service.id), demand=demand)], place([demand], board), result)
+
+
+# --- what is left over
+
+
+def _fill(
+    shifts: Sequence[Shift], scene: Scene, board: Board, quotas: QuotaBook, result: Arrangement
+) -> None:
+    elastic = []
+    for shift in shifts:
+        if shift.fill is None:
+            continue
+        stopped = sum(one.target is None and one.tenant.service.id == shift.id for one in result.evictions)
+        placed = len(result.seats.get(Kind(shift.id), ()))
+        count = len(shift.roster.kept) - stopped + placed
+        gone = {one.tenant.slot for one in result.evictions if one.tenant.service.id == shift.id}
+        standing: dict[int, int] = defaultdict(int)
+        for slot, group in shift.roster.kept.items():
+            row = board.rows.get(group[0].container.host)
+            if slot not in gone and row is not None and not group[0].untouchable:
+                standing[row] += 1
+        elastic.append(
+            Elastic(
+                service=shift.service,
+                fill=shift.fill,
+                count=count,
+                standing=dict(standing),
+                barred=dict(shift.barred),
+            )
+        )
+    beyond = {one.id: max(one.count - one.fill.min, 0) for one in elastic}
+    if scene.fleet.survive is not None:
+        result.headroom = headroom(scene.fleet.survive, board, beyond)
+    if not elastic:
+        return
+    reserve = None if result.headroom is None else result.headroom.reserve
+    share_out(elastic, board, quotas, reserve)
+    for one in elastic:
+        result.counts[one.id] = max(one.count, one.fill.min)
+        result.given_up[one.id] = [board.hosts[row].name for row in one.given_up]
+        for tally, waits in ((one.now, False), (one.later, True)):
+            for row, count in zip(tally.rows.tolist(), tally.counts.tolist(), strict=True):
+                result.seats[Kind(one.id)] += [Seat(board.hosts[row].name, waits)] * count
+
+
+# --- an even spread
+
+
+def _repair(shifts: Sequence[Shift], board: Board, allowance: Allowance, result: Arrangement) -> None:
+    """One move for each workload that is calm and uneven, as far as the moves of this hour reach."""
+    evicted = {one.tenant.service.id for one in result.evictions}
+    for shift in shifts:
+        service = shift.service
+        if allowance.moves <= 0:
+            return
+        if service.id in evicted or allowance.left[service.id, Way.MOVE] <= 0:
+            continue
+        found = even_out(service, board, shift.barred)
+        if found is not None:
+            one = np.ones(1, np.int64)
+            board.unseat(service, np.array([board.rows[found.source]]), one)
+            board.seat(service, np.array([board.rows[found.target]]), one)
+            result.repairs[service.id] = found
+            allowance.moves -= 1

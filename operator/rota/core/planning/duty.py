@@ -1,0 +1,212 @@
+"""Who is on duty: a shift for each workload before placement, and what placement makes of it after."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rota.core.ledger import Move
+from rota.core.model import Amount, Fill, Fleet, Order, Service, WorkloadId
+from rota.core.observed import ObservedContainer
+from rota.core.placement.demand import precedence
+from rota.core.placement.make_room import Eviction, Way
+from rota.core.planning import guard
+from rota.core.planning.actions import OUTRANKED, ChangeKind, makes_room_for
+from rota.core.planning.arrange import Arrangement
+from rota.core.planning.rollout import Causes, Start, plan_rollout
+from rota.core.planning.roster import Roster, Scene, roster
+from rota.core.planning.shift import Seat, Shift
+from rota.core.windows import Want
+
+Groups = Mapping[WorkloadId, Sequence[ObservedContainer]]
+
+
+def shifts(
+    scene: Scene, wants: Mapping[WorkloadId, Want], groups: Groups, verdict: guard.Verdict
+) -> list[Shift]:
+    """A shift per workload in the order of precedence: priority, then size, then name.
+
+    What fills keeps what it has for the time being: how much is left over shows after placement.
+    """
+    images = _images(scene)
+    result = []
+    for service in sorted(scene.fleet.services.values(), key=precedence):
+        want, containers = wants[service.id], groups.get(service.id, ())
+        count = want.count + verdict.blocked.get(service.id, 0)
+        if want.fill is not None:
+            service = _elastic(service)
+            count = want.fill.clamp(len(_slots(service.id, containers, scene)))
+        one = roster(service, count, containers, scene, _left_behind(want.fill, containers, scene))
+        causes = _causes(one, want, scene)
+        result.append(
+            Shift(
+                roster=one,
+                causes=causes,
+                steps=plan_rollout(one, causes, images, scene.now),
+                fill=want.fill,
+                barred=barred(service, scene),
+            )
+        )
+    return result
+
+
+def moved_away(shift: Shift) -> list[ObservedContainer]:
+    """The old instances of moves by choice whose new ones are there: what they were asked to leave for
+    counts on their room."""
+    return [
+        one.container
+        for group in shift.roster.kept.values()
+        for one in group[1:]
+        if one.destination is not None and not one.untouchable
+    ]
+
+
+def filled(want: Want, shift: Shift) -> Want:
+    """The count that a workload which fills came to."""
+    return replace(want, count=shift.roster.wanted)
+
+
+def after(ones: Sequence[Shift], arrangement: Arrangement, scene: Scene, groups: Groups) -> list[Shift]:
+    """The shifts as placement leaves them: with what fills at its count, and what makes room on its way."""
+    evictions: dict[WorkloadId, list[Eviction]] = defaultdict(list)
+    for eviction in arrangement.evictions:
+        evictions[eviction.tenant.service.id].append(eviction)
+    images = _images(scene)
+    result = []
+    for shift in ones:
+        left_behind = _left_behind(shift.fill, groups.get(shift.id, ()), scene)
+        going = {**left_behind, **_gives_way(shift, evictions[shift.id], arrangement)}
+        count = arrangement.counts.get(shift.id, shift.roster.wanted)
+        if going != shift.roster.gives_way or count != shift.roster.wanted:
+            owed = min(count, shift.roster.wanted)
+            one = roster(shift.service, count, groups.get(shift.id, ()), scene, going, owed)
+            steps = plan_rollout(one, shift.causes, images, scene.now)
+            shift = replace(shift, roster=one, steps=steps)
+        moves = _moves(shift, evictions[shift.id], arrangement)
+        shift.steps.starts.extend(_move(slot, move, shift, arrangement) for slot, move in moves)
+        result.append(shift)
+    return result
+
+
+def revision(fleet: Fleet) -> str:
+    """The revision as causes name it."""
+    return f"commit {fleet.revision[:7]}" if fleet.revision else "the working tree"
+
+
+# --- before placement
+
+
+def _elastic(service: Service) -> Service:
+    """What fills is stopped first: it never needs room beside itself to be replaced."""
+    budget = service.max_unavailable if service.max_unavailable.value else Amount(value=1)
+    return replace(service, update=replace(service.update, order=Order.STOP_FIRST), max_unavailable=budget)
+
+
+def _slots(workload: WorkloadId, containers: Sequence[ObservedContainer], scene: Scene) -> set[int]:
+    """The slots of what fills that go on: those with an instance on a host of the fleet that stays, and
+    those between one and its successor."""
+    staying = {
+        one.slot
+        for one in containers
+        if one.host in scene.fleet.hosts and not scene.observed.is_stopping(one)
+    }
+    between = {
+        slot
+        for (id_, slot), promise in scene.ledger.reservations.items()
+        if id_ == workload and promise.successor and promise.until > scene.now.mono
+    }
+    return staying | between
+
+
+def _left_behind(fill: Fill | None, containers: Sequence[ObservedContainer], scene: Scene) -> dict[int, str]:
+    """The slots of what fills that are only on hosts which left the fleet: they are not moved, for what is
+    left over is found out anew."""
+    if fill is None:
+        return {}
+    staying = {one.slot for one in containers if one.host in scene.fleet.hosts}
+    return {one.slot: "its host left the fleet" for one in containers if one.slot not in staying}
+
+
+def _images(scene: Scene) -> frozenset[tuple[str, str]]:
+    """The (host, image) pairs that are known to be there."""
+    hosts = scene.observed.hosts.items()
+    return frozenset((name, image) for name, view in hosts for image in view.images)
+
+
+def barred(service: Service, scene: Scene) -> dict[str, str]:
+    """Hosts on which its starts failed a moment ago, and how long ago that was their last word."""
+    result = {}
+    for host in scene.fleet.hosts if scene.ledger.failures else ():
+        failure = scene.ledger.failures.get((service.id, host, service.spec_hash))
+        if failure is not None and failure.until > scene.now.mono:
+            starts = f"{failure.count} failed start{'s'[: failure.count > 1]}"
+            result[host] = f"backing off after {starts}: {failure.message}"
+    return result
+
+
+def _causes(one: Roster, want: Want, scene: Scene) -> Causes:
+    """Why the count of a workload differs from what runs: a commit, an edge, or a lost instance."""
+    workload = one.service.id
+    commit = revision(scene.fleet)
+    applied, before = scene.ledger.applied, scene.ledger.targets.get(workload)
+    known = applied is not None and workload in applied.counts
+    if isinstance(want.fill, Fill):
+        count = f"{want.rule}: fills what is left over"
+    elif not known or (applied is not None and applied.revision != scene.fleet.revision):
+        count = commit if before is None or before.count != want.count else before.cause
+    elif before is None or before.count != want.count:
+        count = want.rule
+    elif before.settled:
+        count = "more run than are wanted" if one.released else "an instance is missing"
+    else:
+        count = before.cause
+    return Causes(count=count, spec=commit)
+
+
+# --- after placement
+
+
+def _gives_way(shift: Shift, evictions: Sequence[Eviction], arrangement: Arrangement) -> dict[int, str]:
+    """The slots that placement takes from a workload, and why."""
+    result = {}
+    for one in evictions:
+        if one.way is Way.YIELD:
+            result[one.tenant.slot] = makes_room_for(one.claimant)
+        elif one.way is Way.PREEMPT:
+            cause = f"{makes_room_for(one.claimant)}{OUTRANKED}{shift.service.priority}"
+            result[one.tenant.slot] = cause
+    for host in arrangement.given_up.get(shift.id, ()):
+        there = [
+            slot
+            for slot, group in shift.roster.kept.items()
+            if group[0].container.host == host and slot not in result
+        ]
+        result[max(there)] = "others that fill have less than their share"
+    return result
+
+
+def _moves(shift: Shift, evictions: Sequence[Eviction], arrangement: Arrangement) -> list[tuple[int, Move]]:
+    """The instances of a workload that are to move although they could stay."""
+    result = [
+        (
+            one.tenant.slot,
+            Move(source=one.host, target=one.target, cause=makes_room_for(one.claimant)),
+        )
+        for one in evictions
+        if one.target is not None
+    ]
+    repair = arrangement.repairs.get(shift.id)
+    if repair is not None:
+        kept = shift.roster.kept.items()
+        slot = max(slot for slot, group in kept if group[0].container.host == repair.source)
+        result.append((slot, Move(source=repair.source, target=repair.target, cause=repair.why)))
+    return result
+
+
+def _move(slot: int, move: Move, shift: Shift, arrangement: Arrangement) -> Start:
+    """The start that begins a move; its seat was found with it."""
+    start = Start(slot=slot, change=ChangeKind.MOVE, cause=move.cause, prefer=move.target, source=move.source)
+    arrangement.moves[shift.id, slot] = move
+    arrangement.seats[shift.kind_of(start)].append(Seat(move.target))
+    return start
