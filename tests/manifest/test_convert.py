@@ -6,23 +6,25 @@ from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
 
+from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
 from rota.core.model import (
+    Affinity,
     Amount,
-    ContainerSpec,
+    Effect,
     FailureSettings,
+    Fill,
     Fleet,
-    HealthCheck,
     Host,
-    Mount,
+    Loss,
     Operator,
     Order,
     Override,
     PlacementRules,
-    Port,
+    Quota,
     Requirement,
-    Resources,
     Service,
     Source,
+    Spread,
     Strategy,
     Taint,
     Toleration,
@@ -30,8 +32,9 @@ from rota.core.model import (
     Window,
     WorkloadId,
 )
+from rota.core.resources import Resources
 from rota.manifest.workload import spec_hash
-from tests.manifest.trees import FLEET, HOST, OVERRIDE, POLICY, SERVICE, edited, load
+from tests.manifest.trees import FLEET, HOST, OVERRIDE, POLICY, QUOTA, SERVICE, edited, load
 
 MEBIBYTE = 2**20
 
@@ -66,6 +69,21 @@ def test_fleet() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("spec", "survive", "moves"),
+    [
+        ("{}", None, 60),
+        ("{survive: {hosts: 1}, disruption: {maxMovesPerHour: 0}}", Loss.HOST, 0),
+        ("{survive: {zones: 1, x-hosts: 1}, disruption: {maxMovesPerHour: 5}}", Loss.ZONE, 5),
+        ("{disruption: {}}", None, 60),
+    ],
+)
+def test_what_a_fleet_survives_and_moves(spec: str, survive: Loss | None, moves: int) -> None:
+    fleet = load({"fleet.yaml": edited(FLEET, "{}", spec)}).fleet
+    assert fleet is not None
+    assert (fleet.survive, fleet.max_moves_per_hour) == (survive, moves)
+
+
 def test_host() -> None:
     text = """\
 apiVersion: rota/v1
@@ -77,7 +95,8 @@ spec:
   address: 10.1.0.1
   capacity: {cpu: 4, memory: 8Gi}
   reserved: {memory: 512Mi}
-  taints: [{key: gpu, effect: NoSchedule}, {key: team, value: shop, effect: NoSchedule}]
+  resources: {licence: 1, gpu: 2, fpga: 0, x-rented: 3}
+  taints: [{key: gpu}, {key: team, value: shop, effect: NoSchedule}, {key: old, effect: NoExecute}]
   unschedulable: true
 """
     assert fleet_of(h1=text).hosts == {
@@ -90,7 +109,12 @@ spec:
             cpu=4000,
             memory=8192 * MEBIBYTE,
             reserved=Resources(memory=512 * MEBIBYTE),
-            taints=(Taint(key="gpu"), Taint(key="team", value="shop")),
+            resources=(("gpu", 2), ("licence", 1)),
+            taints=(
+                Taint(key="gpu"),
+                Taint(key="team", value="shop"),
+                Taint(key="old", effect=Effect.NO_EXECUTE),
+            ),
             unschedulable=True,
             source=Source("h1.yaml", 1),
         )
@@ -133,14 +157,21 @@ def test_service_in_full() -> None:
     hostSelector:
       matchLabels: {disk: ssd}
       matchExpressions: [{key: zone, operator: NotIn, values: [c]}, {key: gpu, operator: DoesNotExist}]
+    spread: [{key: zone}, {key: rack, maxSkew: 2, whenUnsatisfiable: DoNotSchedule}]
     maxPerHost: 3
-    tolerations: [{key: a}, {key: b, value: c}]
+    affinity: [{service: web, scope: zone}]
+    antiAffinity: [{service: web, required: true}, {service: web, scope: rack, required: false}]
+    tolerations: [{key: a}, {key: b, value: c}, {key: d, effect: NoExecute}]
     strategy: pack
   update: {order: start-first, maxSurge: 2, minHealthyTime: 0s, healthyDeadline: 1m}
   disruption: {maxUnavailable: 25%}
 """
-    text = edited(SERVICE + more, "memory: 1Gi}", "memory: 1Gi}, limits: {cpu: 1500m, memory: 2Gi}")
-    service = service_of(text)
+    stated = "gpu: 1, memory: 1Gi, fpga: 2, x-for: models}, limits: {cpu: 1500m, memory: 2Gi}"
+    text = edited(SERVICE + more, "memory: 1Gi}", stated)
+    (service,) = fleet_of(
+        web=text, h=edited(HOST, '2375"}', '2375", resources: {gpu: 1, fpga: 4}}')
+    ).services.values()
+    assert service.requests == Resources(cpu=1000, memory=1024 * MEBIBYTE, extended=(("fpga", 2), ("gpu", 1)))
     assert (service.replicas, service.priority) == (8, 200)
     assert (service.container.cpu_limit, service.container.memory_limit) == (1500, 2048 * MEBIBYTE)
     assert service.placement == PlacementRules(
@@ -149,8 +180,18 @@ def test_service_in_full() -> None:
             Requirement(key="zone", operator=Operator.NOT_IN, values=("c",)),
             Requirement(key="gpu", operator=Operator.DOES_NOT_EXIST),
         ),
-        tolerations=(Toleration(key="a"), Toleration(key="b", value="c")),
+        tolerations=(
+            Toleration(key="a"),
+            Toleration(key="b", value="c"),
+            Toleration(key="d", effect=Effect.NO_EXECUTE),
+        ),
         max_per_host=3,
+        spread=(Spread(key="zone"), Spread(key="rack", max_skew=2, hard=True)),
+        affinity=(Affinity(workload=WorkloadId("shop", "web"), scope="zone"),),
+        anti_affinity=(
+            Affinity(workload=WorkloadId("shop", "web"), required=True),
+            Affinity(workload=WorkloadId("shop", "web"), scope="rack"),
+        ),
         strategy=Strategy.PACK,
     )
     assert service.update == UpdateRules(
@@ -265,6 +306,52 @@ def test_policy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("{fill: true}", Fill()),
+        ("{fill: true, min: 2}", Fill(min=2)),
+        ("{fill: true, min: 2, max: 40, weight: 3, x-why: leftovers}", Fill(min=2, max=40, weight=3)),
+        ("{fill: true, max: 0}", Fill(max=0)),
+    ],
+)
+def test_fill(stated: str, expected: Fill) -> None:
+    text = POLICY.replace("web: 1", f"web: {stated}").replace("web: 50%", f"web: {stated}")
+    override = edited(OVERRIDE, "replicas: 3", f"replicas: {stated}")
+    fleet = fleet_of(web=SERVICE, p=text, o=override)
+    web = WorkloadId("shop", "web")
+    assert fleet.policies[0].base == fleet.policies[0].windows[0].replicas == {web: expected}
+    assert fleet.overrides[0].replicas == expected
+
+
+def test_quota() -> None:
+    selector = """\
+  selector:
+    matchLabels: {team: shop}
+    matchExpressions: [{key: tier, operator: NotIn, values: [batch]}, {key: gone, operator: DoesNotExist}]
+"""
+    host = edited(HOST, '2375"}', '2375", resources: {gpu: 1}}')
+    text = edited(QUOTA, "cpu: 24", "gpu: 0, cpu: 500m, x-agreed: 1") + selector
+    labelled = edited(SERVICE, "namespace: shop}", "namespace: shop, labels: {team: shop}}")
+    (quota,) = fleet_of(web=labelled, h=host, q=text).quotas
+    assert quota == Quota(
+        namespace="shop",
+        name="all",
+        hard={"cpu": 500, "memory": 96 * 1024 * MEBIBYTE, "instances": 60, "gpu": 0},
+        selector=(
+            Requirement(key="team", operator=Operator.IN, values=("shop",)),
+            Requirement(key="tier", operator=Operator.NOT_IN, values=("batch",)),
+            Requirement(key="gone", operator=Operator.DOES_NOT_EXIST),
+        ),
+        source=Source("q.yaml", 1),
+    )
+
+
+def test_a_quota_of_one_dimension() -> None:
+    (quota,) = fleet_of(web=SERVICE, q=edited(QUOTA, "cpu: 24, memory: 96Gi, ", "")).quotas
+    assert (quota.hard, quota.selector) == ({"instances": 60}, ())
+
+
+@pytest.mark.parametrize(
     ("target", "effect", "expected"),
     [
         ("Service, name: web", "replicas: 50%", {"replicas": Amount(value=50, percent=True)}),
@@ -321,6 +408,47 @@ def test_the_hash_is_over_what_is_stated() -> None:
     assert len({plain, *other}) == 1 + len(other)
 
 
+def test_the_hash_of_a_service_that_states_nothing_new() -> None:
+    # As it was before extended resources: an upgrade replaces no container.
+    text = """\
+apiVersion: rota/v1
+kind: Service
+metadata: {name: db, namespace: shop, labels: {team: shop}}
+spec:
+  replicas: 3
+  priority: 200
+  container:
+    image: registry.example/shop/db:1.5.0
+    command: ["serve"]
+    environment: {LOG_LEVEL: info}
+    ports: [{name: http, target: 8080}]
+    volumes: [{type: volume, source: data, target: /data}]
+    stop_grace_period: 30s
+    x-note: none
+  resources: {requests: {cpu: 250m, memory: 256Mi, x-why: measured}, limits: {memory: 512Mi}}
+  placement: {hostSelector: {matchLabels: {disk: ssd}}, tolerations: [{key: gpu}], maxPerHost: 1}
+"""
+    expected = "v1:28092037590d8684c811e58c72ce6a38bf337028c29169cfd81bf3c802de5c79"
+    assert service_of(text).spec_hash == expected
+    rules = (
+        "spread: [{key: zone}], affinity: [{service: db, scope: zone}],"
+        " antiAffinity: [{service: db, required: true}], tolerations: [{key: gpu, effect: NoExecute}]"
+    )
+    assert service_of(edited(text, "tolerations: [{key: gpu}]", rules)).spec_hash == expected
+
+
+def test_extended_requests_are_part_of_the_hash() -> None:
+    def hash_with(more: str) -> str:
+        host = edited(HOST, '2375"}', '2375", resources: {gpu: 1, fpga: 1}}')
+        text = edited(SERVICE, "memory: 1Gi", f"memory: 1Gi{more}")
+        (service,) = fleet_of(web=text, h=host).services.values()
+        return service.spec_hash
+
+    hashes = [hash_with(more) for more in ("", ", gpu: 1", ", gpu: 2", ", fpga: 1", ", gpu: 1, fpga: 1")]
+    assert len(set(hashes)) == len(hashes)
+    assert hash_with(", fpga: 1, gpu: 1") == hashes[-1]
+
+
 def test_order_of_everything_is_by_name() -> None:
     fleet = fleet_of(
         a=edited(SERVICE, "name: web", "name: z"),
@@ -329,7 +457,10 @@ def test_order_of_everything_is_by_name() -> None:
         d=HOST,
         e=edited(POLICY, "name: hours", "name: z").replace("web:", "z:"),
         f=POLICY,
+        g=QUOTA,
+        h=edited(QUOTA, "name: all", "name: aaa"),
     )
     assert list(fleet.hosts) == ["h1", "h2"]
     assert [str(workload) for workload in fleet.services] == ["shop/web", "shop/z"]
     assert [str(policy) for policy in fleet.policies] == ["shop/hours", "shop/z"]
+    assert [str(quota) for quota in fleet.quotas] == ["shop/aaa", "shop/all"]

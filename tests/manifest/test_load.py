@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota.core.model import Resources, WorkloadId
+from rota.core.model import WorkloadId
+from rota.core.resources import Resources
 from rota.manifest.load import Loader
 from rota.manifest.tree import Entry
 from tests.manifest.trees import (
@@ -18,6 +19,7 @@ from tests.manifest.trees import (
     HOST,
     OVERRIDE,
     POLICY,
+    QUOTA,
     SERVICE,
     edited,
     folder,
@@ -267,10 +269,13 @@ def test_the_example_repository_fits_by_day_and_by_night_but_not_both() -> None:
     room = Resources()
     for host in fleet.hosts.values():
         room += Resources(cpu=host.cpu or 0, memory=host.memory or 0) - host.reserved
-    by_day = {workload.name: wanted.value for workload, wanted in day.replicas.items()}
-    by_night = {workload.name: wanted.value for workload, wanted in policy.base.items()}
+    by_day = {workload.name: int(str(wanted)) for workload, wanted in day.replicas.items()}
     assert by_day == {"web": 12, "worker": 2}
-    assert by_night == {"web": 4, "worker": 14}
+    assert {workload.name: str(wanted) for workload, wanted in policy.base.items()} == {
+        "web": "4",
+        "worker": "fill (min 2, max 14, weight 1)",
+    }
+    by_night = {"web": 4, "worker": 14}
     for counts in (by_day, by_night):
         # A tenth is left, so that whole instances find their places.
         assert needed(counts).cpu < room.cpu * 0.9
@@ -304,7 +309,15 @@ def test_a_thousand_manifests_take_well_under_a_second() -> None:
     assert perf_counter() - began < 3
 
 
-ALL = {"fleet.yaml": FLEET, "h.yaml": HOST, "web.yaml": SERVICE, "p.yaml": POLICY, "o.yaml": OVERRIDE}
+NEAR = "  placement: {spread: [{key: zone}], affinity: [{service: web, scope: zone}]}\n"
+ALL = {
+    "fleet.yaml": edited(FLEET, "{}", "{survive: {hosts: 1}, disruption: {maxMovesPerHour: 5}}"),
+    "h.yaml": edited(HOST, '2375"}', '2375", resources: {gpu: 1}, taints: [{key: a, effect: NoExecute}]}'),
+    "web.yaml": edited(SERVICE, "memory: 1Gi", "memory: 1Gi, gpu: 1") + NEAR,
+    "p.yaml": edited(POLICY, "50%", "{fill: true, min: 1, max: 2}"),
+    "q.yaml": QUOTA,
+    "o.yaml": OVERRIDE,
+}
 
 
 @settings(max_examples=300)

@@ -18,14 +18,36 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from rota.manifest.problem import Position
 from rota.manifest.schema import KINDS, schema, schema_directory, violations
 from rota.manifest.yaml import ParsedDocument, parse
-from tests.manifest.trees import EXAMPLE, FLEET, HOST, OVERRIDE, POLICY, REPOSITORY, SERVICE
+from tests.manifest.trees import EXAMPLE, FLEET, HOST, OVERRIDE, POLICY, QUOTA, REPOSITORY, SERVICE, edited
 
 NAMES = (*KINDS, "common", "manifest")
 SOUND = {
     document.root["kind"]: document
-    for text in (FLEET, HOST, SERVICE, POLICY, OVERRIDE)
+    for text in (FLEET, HOST, SERVICE, POLICY, QUOTA, OVERRIDE)
     for document in parse("x.yaml", text.encode()).documents
 }
+NEAR = """\
+  placement:
+    spread: [{key: zone, maxSkew: 2, whenUnsatisfiable: DoNotSchedule}]
+    affinity: [{service: a, scope: zone}]
+    antiAffinity: [{service: b, required: true}]
+    tolerations: [{key: a, effect: NoExecute}]
+"""
+FULL = (
+    *SOUND.values(),
+    *(
+        document
+        for text in (
+            edited(FLEET, "{}", "{survive: {hosts: 1}, disruption: {maxMovesPerHour: 5}}"),
+            edited(HOST, '2375"}', '2375", resources: {gpu: 1}, taints: [{key: a, effect: NoExecute}]}'),
+            edited(SERVICE, "1Gi", "1Gi, gpu: 1") + NEAR,
+            edited(POLICY, "50%", "{fill: true, min: 1, max: 2, weight: 1}"),
+            edited(QUOTA, "cpu: 24", "gpu: 1") + "  selector: {matchLabels: {a: b}}\n",
+            edited(OVERRIDE, "replicas: 3", "replicas: {fill: true, max: 3}"),
+        )
+        for document in parse("x.yaml", text.encode()).documents
+    ),
+)
 
 
 def subschemas(value: Any, at: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,6 +118,8 @@ def document_of(root: object) -> ParsedDocument:
 @pytest.mark.parametrize("kind", KINDS)
 def test_sound_documents_pass(kind: str) -> None:
     assert violations(kind, SOUND[kind]) == ()
+    for document in FULL:
+        assert violations(document.root["kind"], document) == ()
 
 
 ANY = st.recursive(
@@ -115,15 +139,15 @@ def places(value: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | i
         yield from places(inner, (*at, step))
 
 
-@given(st.sampled_from(KINDS), st.data())
-def test_gate_and_words_and_editors_agree(kind: str, data: st.DataObject) -> None:
-    root = json.loads(json.dumps(SOUND[kind].root))
+@given(st.sampled_from(FULL), st.data())
+def test_gate_and_words_and_editors_agree(document: ParsedDocument, data: st.DataObject) -> None:
+    root, kind = json.loads(json.dumps(document.root)), document.root["kind"]
     place = data.draw(st.sampled_from(list(places(root))[1:]))
     holder = root
     for step in place[:-1]:
         holder = holder[step]
     if isinstance(holder, dict) and data.draw(st.booleans()):
-        holder[data.draw(st.sampled_from(["replica", "x-b", "volumes", "tls"]))] = data.draw(ANY)
+        holder[data.draw(st.sampled_from(["replica", "x-b", "volumes", "tls", "GPU"]))] = data.draw(ANY)
     else:
         holder[place[-1]] = data.draw(ANY)
     passes = gate(kind).is_valid(root)

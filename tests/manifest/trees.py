@@ -53,6 +53,13 @@ spec:
   reason: rush
   replicas: 3
 """
+QUOTA = """\
+apiVersion: rota/v1
+kind: Quota
+metadata: {name: all, namespace: shop}
+spec:
+  hard: {cpu: 24, memory: 96Gi, instances: 60}
+"""
 
 
 @dataclass
@@ -100,8 +107,9 @@ def load(files: Mapping[str, str | bytes], path: str = "") -> Loaded:
 
 
 def told(files: Mapping[str, str | bytes]) -> list[str]:
-    """The problems of `files`, as text."""
-    return [str(problem) for problem in load(files).problems]
+    """The problems of `files`, as text; warnings say that they are."""
+    marks = {"error": "", "warning": " (warning)"}
+    return [f"{problem}{marks[problem.severity]}" for problem in load(files).problems]
 
 
 def edited(manifest: str, old: str, new: str) -> str:

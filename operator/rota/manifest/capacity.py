@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from rota.core.model import Amount, CapacityPolicy, Override, Window, WorkloadId
+from rota.core.model import Amount, CapacityPolicy, Fill, Override, Window, WorkloadId
 from rota.core.windows import BASE
 from rota.manifest.problem import Pointer, did_you_mean, shown
 from rota.manifest.quantity import amount
@@ -37,6 +37,7 @@ def capacity_policy(reader: Reader) -> CapacityPolicy | None:
     spec = reader.spec
     reader.labels()
     zone = _zone(reader, spec["timeZone"])
+    base = _replicas(reader, ("spec", "base", "replicas"), spec.get("base", {}).get("replicas", {}))
     windows = _windows(reader, spec.get("windows", []))
     if "base" not in spec and "windows" not in spec:
         reader.report(("spec",), "states neither base nor windows", "Give at least one of them.")
@@ -46,7 +47,7 @@ def capacity_policy(reader: Reader) -> CapacityPolicy | None:
         namespace=reader.namespace,
         name=reader.name,
         zone=zone,
-        base=_replicas(reader, spec.get("base", {}).get("replicas", {})),
+        base=base,
         windows=windows,
         source=reader.source(),
     )
@@ -87,13 +88,27 @@ def _window(reader: Reader, here: Pointer, stated: Mapping[str, Any]) -> Window:
         start=time.fromisoformat(stated["start"]),
         end=None if stated["end"] == "24:00" else time.fromisoformat(stated["end"]),
         priority=stated.get("priority", 0),
-        replicas=_replicas(reader, stated["replicas"]),
+        replicas=_replicas(reader, (*here, "replicas"), stated["replicas"]),
         source=reader.source(here),
     )
 
 
-def _replicas(reader: Reader, stated: Mapping[str, int | str]) -> dict[WorkloadId, Amount]:
-    return {WorkloadId(reader.namespace, name): amount(value) for name, value in stated.items()}
+def _replicas(reader: Reader, here: Pointer, stated: Mapping[str, Any]) -> dict[WorkloadId, Amount | Fill]:
+    return {
+        WorkloadId(reader.namespace, name): _wanted(reader, (*here, name), value)
+        for name, value in stated.items()
+    }
+
+
+def _wanted(reader: Reader, here: Pointer, stated: int | str | Mapping[str, Any]) -> Amount | Fill:
+    """`4`, `50%`, or a mapping with `fill: true`."""
+    if not isinstance(stated, Mapping):
+        return amount(stated)
+    fill = Fill(min=stated.get("min", 0), max=stated.get("max"), weight=stated.get("weight", 1))
+    if fill.max is not None and fill.min > fill.max:
+        message = f"min {fill.min} is more than max {fill.max}"
+        reader.report((*here, "min"), message, "Lower min, or raise max.")
+    return fill
 
 
 def override(reader: Reader) -> Override | None:
@@ -104,6 +119,7 @@ def override(reader: Reader) -> Override | None:
     if until is not None and start is not None and until <= start:
         reader.report(("spec", "until"), "until must be after from")
     _check_effect(reader, spec["target"]["kind"])
+    replicas = _wanted(reader, ("spec", "replicas"), spec["replicas"]) if "replicas" in spec else None
     if until is None or reader.problems:
         return None
     return Override(
@@ -114,7 +130,7 @@ def override(reader: Reader) -> Override | None:
         until=until,
         start=start,
         reason=spec["reason"],
-        replicas=amount(spec["replicas"]) if "replicas" in spec else None,
+        replicas=replicas,
         window=spec.get("window"),
         unschedulable=spec.get("unschedulable"),
         suspend=spec.get("suspend"),

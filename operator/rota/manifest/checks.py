@@ -1,18 +1,37 @@
-"""What must hold between documents. Everything here depends on the commit alone, but `dated_findings`."""
+"""What must hold between documents. Everything here depends on the commit alone, but `dated_findings`.
+
+A warning is for what is sound but has no effect, or waits for something that another commit may bring.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import groupby, islice
+from typing import Any
 
-from rota.core.model import CapacityPolicy, Fleet, Override, WorkloadId
+from rota.core.model import (
+    INSTANCES,
+    Amount,
+    CapacityPolicy,
+    Fill,
+    Fleet,
+    Host,
+    Override,
+    Quota,
+    Service,
+    WorkloadId,
+)
+from rota.core.quotas import breaches, in_words
 from rota.core.windows import BASE
 from rota.manifest.capacity import EFFECTS
 from rota.manifest.document import Manifest
+from rota.manifest.neighbours import impossible_neighbours
 from rota.manifest.overlaps import overlapping_windows
-from rota.manifest.problem import Pointer, Problem, did_you_mean, shown
+from rota.manifest.problem import MAX_PROBLEMS, Pointer, Problem, did_you_mean, dotted, shown
+from rota.manifest.reader import extended_names
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -48,6 +67,22 @@ class _Repository:
             if isinstance(manifest.definition, Override)
         ]
 
+    @cached_property
+    def services(self) -> Sequence[tuple[Manifest, Service]]:
+        return [
+            (manifest, manifest.definition)
+            for manifest in self.manifests
+            if isinstance(manifest.definition, Service)
+        ]
+
+    @cached_property
+    def quotas(self) -> Sequence[tuple[Manifest, Quota]]:
+        return [
+            (manifest, manifest.definition)
+            for manifest in self.manifests
+            if isinstance(manifest.definition, Quota)
+        ]
+
 
 def check(manifests: Iterable[Manifest], *, complete: bool) -> Iterator[Problem]:
     """Problems between documents.
@@ -61,24 +96,41 @@ def check(manifests: Iterable[Manifest], *, complete: bool) -> Iterator[Problem]
     yield from _two_bases(repository)
     yield from overlapping_windows(repository.policies)
     yield from _same_time_overrides(repository)
+    yield from _filled_volumes(repository)
+    yield from impossible_neighbours(repository.services)
     if complete:
         yield from _unknown_workloads(repository)
         yield from _unknown_targets(repository)
+        yield from _unknown_neighbours(repository)
+        for problem in (*_undeclared_resources(repository), *_idle_quotas(repository)):
+            yield replace(problem, severity="warning")
 
 
 def dated_findings(fleet: Fleet, now: datetime) -> tuple[Problem, ...]:
-    """Warnings that depend on the date: Overrides that have ended at `now`, an aware instant."""
-    return tuple(
-        Problem(
-            *override.source,
-            "spec.until",
-            f"Override {override} ended at {override.until.isoformat()}",
-            "Delete it.",
-            "warning",
-        )
-        for override in fleet.overrides
-        if override.source is not None and override.until <= now
-    )
+    """Findings that depend on the date, for the person who brings a commit at `now`, an aware instant.
+
+    None of them makes a commit invalid: Overrides that have ended are warnings, quotas that the coming
+    year breaks are errors of this person alone.
+    """
+    return (*_ended_overrides(fleet, now), *_short_quotas(fleet, now))
+
+
+def _ended_overrides(fleet: Fleet, now: datetime) -> Iterator[Problem]:
+    for override in fleet.overrides:
+        if override.source is not None and override.until <= now:
+            message = f"Override {override} ended at {override.until.isoformat()}"
+            yield Problem(*override.source, "spec.until", message, "Delete it.", "warning")
+
+
+def _short_quotas(fleet: Fleet, now: datetime) -> Iterator[Problem]:
+    """Each distinct breach of a quota in the coming year, but of one quota no more than anyone reads."""
+    mend = "Raise the limit, or ask for less."
+    for quota, found in groupby(breaches(fleet, now), key=lambda breach: breach.quota):
+        place = quota.source
+        if place is not None:
+            for breach in islice(found, MAX_PROBLEMS):
+                pointer = dotted(("spec", "hard", breach.dimension))
+                yield Problem(place.path, place.line, place.column, pointer, in_words(breach), mend)
 
 
 def _same_names(repository: _Repository) -> Iterator[Problem]:
@@ -135,14 +187,88 @@ def _target_namespace(override: Override) -> str:
     return override.namespace if override.target_kind in ("Service", "CapacityPolicy") else ""
 
 
+def _stated_counts(policy: CapacityPolicy) -> Iterator[tuple[Pointer, WorkloadId, Amount | Fill]]:
+    """Every count that a policy states, and where."""
+    stated: list[tuple[Pointer, Mapping[WorkloadId, Amount | Fill]]] = [(("spec", "base"), policy.base)]
+    stated += [(("spec", "windows", at), window.replicas) for at, window in enumerate(policy.windows)]
+    for pointer, replicas in stated:
+        for workload, count in replicas.items():
+            yield (*pointer, "replicas", workload.name), workload, count
+
+
 def _unknown_workloads(repository: _Repository) -> Iterator[Problem]:
     for manifest, policy in repository.policies:
-        stated: list[tuple[Pointer, Mapping[WorkloadId, object]]] = [(("spec", "base"), policy.base)]
-        stated += [(("spec", "windows", at), window.replicas) for at, window in enumerate(policy.windows)]
-        for pointer, replicas in stated:
-            for workload in replicas:
-                place = (*pointer, "replicas", workload.name)
-                yield from _unknown(repository, manifest, place, ("Service", *workload))
+        for pointer, workload, _ in _stated_counts(policy):
+            yield from _unknown(repository, manifest, pointer, ("Service", *workload))
+
+
+def _unknown_neighbours(repository: _Repository) -> Iterator[Problem]:
+    for manifest, service in repository.services:
+        rules = {"affinity": service.placement.affinity, "antiAffinity": service.placement.anti_affinity}
+        for key, neighbours in rules.items():
+            for index, rule in enumerate(neighbours):
+                pointer = ("spec", "placement", key, index, "service")
+                yield from _unknown(repository, manifest, pointer, ("Service", *rule.workload))
+
+
+def _filled_volumes(repository: _Repository) -> Iterator[Problem]:
+    """Counts that come and go, given to workloads whose data stays."""
+    volumes = {
+        service.id: next(mount.source for mount in service.container.volumes if mount.kind == "volume")
+        for _, service in repository.services
+        if service.container.pinned
+    }
+    given: list[tuple[Manifest, Pointer, WorkloadId]] = [
+        (manifest, pointer, workload)
+        for manifest, policy in repository.policies
+        for pointer, workload, count in _stated_counts(policy)
+        if isinstance(count, Fill)
+    ]
+    given += [
+        (manifest, ("spec", "replicas"), WorkloadId(override.namespace, override.target_name))
+        for manifest, override in repository.overrides
+        if isinstance(override.replicas, Fill)
+    ]
+    for manifest, pointer, workload in given:
+        if workload in volumes:
+            message = (
+                f"{workload} cannot fill: it keeps the volume {volumes[workload]}, and data is pinned to"
+                " slots; a count that follows what is left over would leave volumes behind"
+            )
+            yield manifest.problem(pointer, message, "Give a count.")
+
+
+def _undeclared_resources(repository: _Repository) -> Iterator[Problem]:
+    """Extended resources that are asked for or limited, and that no Host has."""
+    declared: set[str] = set()
+    for manifest in repository.manifests:
+        if isinstance(manifest.definition, Host):
+            declared.update(extended_names(manifest.document.raw["spec"].get("resources", {})))
+    known = f"Hosts declare {', '.join(sorted(declared))}." if declared else ""
+    asked: list[tuple[Manifest, Pointer, Mapping[str, Any]]] = []
+    for manifest in repository.manifests:
+        spec = manifest.document.raw["spec"]
+        if isinstance(manifest.definition, Service):
+            asked.append((manifest, ("spec", "resources", "requests"), spec["resources"]["requests"]))
+        elif isinstance(manifest.definition, Quota):
+            asked.append((manifest, ("spec", "hard"), spec["hard"]))
+    for manifest, pointer, stated in asked:
+        for name in extended_names(stated):
+            if name not in declared:
+                message = f"no Host declares the resource {name} in spec.resources"
+                # Few misspell the first letter, and "gpu" is another word than "cpu".
+                own = {key for key in ("cpu", "memory", INSTANCES) if key[0] == name[0] and key not in stated}
+                mend = did_you_mean(name, declared | own) or known or "Declare it at the Hosts that have it."
+                yield manifest.problem((*pointer, name), message, mend, at_key=True)
+
+
+def _idle_quotas(repository: _Repository) -> Iterator[Problem]:
+    for manifest, quota in repository.quotas:
+        if not any(quota.covers(service) for _, service in repository.services):
+            message = f"{manifest.document} covers no workload"
+            those = " and ".join(str(each) for each in quota.selector)
+            mend = f"It counts those of namespace {quota.namespace}{' with ' if those else ''}{those}."
+            yield manifest.problem(("spec",), message, mend)
 
 
 def _unknown_targets(repository: _Repository) -> Iterator[Problem]:

@@ -7,14 +7,27 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from rota.core.model import CapacityPolicy, FailureSettings, Fleet, Host, Override, Service, Taint
+from rota.core.model import (
+    CapacityPolicy,
+    Effect,
+    FailureSettings,
+    Fleet,
+    Host,
+    Loss,
+    Override,
+    Quota,
+    Service,
+    Taint,
+)
+from rota.core.resources import extended_of
 from rota.manifest.capacity import capacity_policy, override
 from rota.manifest.problem import Pointer
 from rota.manifest.quantity import amount, seconds
-from rota.manifest.reader import Reader
+from rota.manifest.quota import quota
+from rota.manifest.reader import Reader, extended_names
 from rota.manifest.workload import service
 
-Definition = Fleet | Host | Service | CapacityPolicy | Override
+Definition = Fleet | Host | Service | CapacityPolicy | Quota | Override
 
 _ENDPOINT: Final[Pointer] = ("spec", "endpoint")
 _UNIX: Final = re.compile("unix://(/[A-Za-z0-9._/-]*[A-Za-z0-9._-])")
@@ -36,6 +49,8 @@ def convert(reader: Reader) -> Definition | None:
             definition = service(reader)
         case "CapacityPolicy":
             return capacity_policy(reader)
+        case "Quota":
+            definition = quota(reader)
         case _:
             return override(reader)
     return definition if not reader.problems else None
@@ -46,13 +61,28 @@ def _fleet(reader: Reader) -> Fleet:
     default = Fleet(name="", uid="")
     failure: Mapping[str, Any] = reader.spec.get("failure", {})
     guard: Mapping[str, Any] = reader.spec.get("guard", {})
+    disruption: Mapping[str, Any] = reader.spec.get("disruption", {})
     reader.labels()
     return Fleet(
         name=reader.name,
         uid=reader.metadata["uid"],
         failure=_failure(reader, failure, default.failure),
         max_removals=amount(guard["maxRemovals"]) if "maxRemovals" in guard else default.max_removals,
+        max_moves_per_hour=disruption.get("maxMovesPerHour", default.max_moves_per_hour),
+        survive=_survive(reader),
     )
+
+
+def _survive(reader: Reader) -> Loss | None:
+    """What the fleet is to survive, where it is stated."""
+    if "survive" not in reader.spec:
+        return None
+    given = [loss for loss in Loss if loss in reader.spec["survive"]]
+    if len(given) != 1:
+        message = f"states {'both' if given else 'neither'} hosts {'and' if given else 'nor'} zones"
+        reader.report(("spec", "survive"), message, "Write {hosts: 1} or {zones: 1}.")
+        return None
+    return given[0]
 
 
 def _failure(reader: Reader, stated: Mapping[str, Any], default: FailureSettings) -> FailureSettings:
@@ -86,11 +116,21 @@ def _host(reader: Reader) -> Host:
         tls=_tls(reader),
         cpu=capacity.cpu,
         memory=capacity.memory,
+        resources=_extended(spec.get("resources", {})),
         reserved=reserved,
-        taints=tuple(Taint(key=item["key"], value=item.get("value", "")) for item in spec.get("taints", ())),
+        taints=tuple(_taint(item) for item in spec.get("taints", ())),
         unschedulable=spec.get("unschedulable", False),
         source=reader.source(),
     )
+
+
+def _extended(stated: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    return extended_of({name: stated[name] for name in extended_names(stated)})
+
+
+def _taint(stated: Mapping[str, Any]) -> Taint:
+    effect = Effect(stated.get("effect", Effect.NO_SCHEDULE))
+    return Taint(key=stated["key"], value=stated.get("value", ""), effect=effect)
 
 
 def _endpoint_host(reader: Reader, endpoint: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
-from rota.core.model import CapacityPolicy, Fleet, Host, Override, Service
+from rota.core.model import CapacityPolicy, Fleet, Host, Override, Quota, Service
 from rota.manifest.checks import check
 from rota.manifest.convert import convert
 from rota.manifest.discovery import Discovered, discover
@@ -170,6 +170,7 @@ def _assemble(manifests: Iterable[Manifest], revision: str) -> Fleet:
     hosts: dict[str, Host] = {}
     services: list[Service] = []
     policies: list[CapacityPolicy] = []
+    quotas: list[Quota] = []
     overrides: list[Override] = []
     for manifest in manifests:
         match manifest.definition:
@@ -181,6 +182,8 @@ def _assemble(manifests: Iterable[Manifest], revision: str) -> Fleet:
                 services.append(each)
             case CapacityPolicy() as policy:
                 policies.append(policy)
+            case Quota() as quota:
+                quotas.append(quota)
             case Override() as override:
                 overrides.append(override)
     assert fleet is not None, "a repository without a Fleet has a problem"
@@ -190,5 +193,6 @@ def _assemble(manifests: Iterable[Manifest], revision: str) -> Fleet:
         hosts=dict(sorted(hosts.items())),
         services={each.id: each for each in sorted(services, key=lambda each: each.id)},
         policies=tuple(sorted(policies, key=lambda policy: (policy.namespace, policy.name))),
+        quotas=tuple(sorted(quotas, key=lambda quota: (quota.namespace, quota.name))),
         overrides=tuple(sorted(overrides, key=lambda override: (override.namespace, override.name))),
     )

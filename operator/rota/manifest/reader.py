@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rota.core.model import Resources, Source
+from rota.core.model import INSTANCES, Source
+from rota.core.resources import Resources, extended_of
 from rota.manifest.problem import Pointer, Problem
 from rota.manifest.quantity import memory_bytes, millicores
 from rota.manifest.yaml import ParsedDocument
@@ -14,6 +15,7 @@ from rota.manifest.yaml import ParsedDocument
 DEFAULT_NAMESPACE: Final = "default"
 
 _RESERVED: Final = ("rota.", "com.docker.")
+_OWN_DIMENSIONS: Final = frozenset(("cpu", "memory", INSTANCES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +74,31 @@ class Reader:
                 self.report(pointer, message, "Choose another prefix.", at_key=True)
 
     def amounts(self, pointer: Pointer, stated: Mapping[str, Any], *, positive: bool) -> Stated:
-        """Cpu and memory of one mapping, None where not stated; reports zeros where `positive`."""
+        """The resources of one mapping, None where not stated; reports zeros where `positive`."""
         cpu = millicores(stated["cpu"]) if "cpu" in stated else None
         memory = memory_bytes(stated["memory"]) if "memory" in stated else None
-        for key, number in (("cpu", cpu), ("memory", memory)):
+        extended = {key: stated[key] for key in extended_names(stated)}
+        for key, number in {"cpu": cpu, "memory": memory, **extended}.items():
             if positive and number == 0:
-                self.report((*pointer, key), "must be more than 0")
-        return Stated(cpu, memory)
+                mend = "Leave it out." if key in extended else ""
+                self.report((*pointer, key), "must be more than 0", mend)
+        return Stated(cpu, memory, extended)
+
+
+def extended_names(stated: Mapping[str, Any]) -> list[str]:
+    """The extended resources that a mapping of amounts names."""
+    return [key for key in stated if key not in _OWN_DIMENSIONS and not key.startswith("x-")]
 
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """Cpu in millicores and memory in bytes, each None where a manifest does not state it."""
+    """Cpu in millicores and memory in bytes, each None where a manifest does not state it; extended
+    resources by name, zeros included."""
 
     cpu: int | None
     memory: int | None
+    extended: Mapping[str, int]
 
     def resources(self) -> Resources:
         """With 0 for what is not stated."""
-        return Resources(cpu=self.cpu or 0, memory=self.memory or 0)
+        return Resources(cpu=self.cpu or 0, memory=self.memory or 0, extended=extended_of(self.extended))

@@ -21,7 +21,7 @@ from rota.manifest.problem import MAX_PROBLEMS, Problem, sort_key
 from rota.manifest.wording import Finding, SchemaError, sentences, unusual_numbers
 from rota.manifest.yaml import ParsedDocument
 
-KINDS: Final = ("Fleet", "Host", "Service", "CapacityPolicy", "Override")
+KINDS: Final = ("Fleet", "Host", "Service", "CapacityPolicy", "Quota", "Override")
 _COMMON: Final = "common"
 
 

@@ -34,6 +34,12 @@ _NOT_READ: Final = {
 _NEEDS_PERMISSION: Final = frozenset(
     ("cap_add", "devices", "ipc", "network_mode", "pid", "privileged", "security_opt", "userns_mode")
 )
+# Mappings of cpu and memory alone, and where extended resources stand: "gpu" is no misspelt "cpu".
+_ONLY_CPU_AND_MEMORY: Final[Mapping[Pointer, str]] = {
+    ("spec", "resources", "limits"): "Only cpu and memory are limited; the rest stands in requests alone.",
+    ("spec", "capacity"): "Only cpu and memory stand here; declare the rest in spec.resources.",
+    ("spec", "reserved"): "Only cpu and memory can be reserved; declare less in spec.resources.",
+}
 _KIND_WORDS: Final = {
     "object": "a mapping",
     "array": "a list",
@@ -66,9 +72,15 @@ class Finding(NamedTuple):
 def is_extension(pointer: Pointer) -> bool:
     """Whether a pointer leads into an `x-` key or into annotations, which nobody reads."""
     return pointer[:2] == ("metadata", "annotations") or any(
-        isinstance(step, str) and step.startswith("x-") and (at == 0 or pointer[at - 1] not in FREE_MAPPINGS)
+        isinstance(step, str) and step.startswith("x-") and not _is_free(pointer[:at])
         for at, step in enumerate(pointer)
     )
+
+
+def _is_free(pointer: Pointer) -> bool:
+    """Whether the keys of the mapping at `pointer` are the user's own words."""
+    # The replicas of an Override are one amount, not amounts by name.
+    return bool(pointer) and pointer[-1] in FREE_MAPPINGS and pointer != ("spec", "replicas")
 
 
 def sentences(error: SchemaError) -> Iterator[Finding]:
@@ -83,7 +95,8 @@ def sentences(error: SchemaError) -> Iterator[Finding]:
             yield from (_unknown_key(pointer, key, schema) for key in _extra(error.instance, schema))
         case "required":
             missing = [key for key in error.validator_value if key not in error.instance]
-            yield from (Finding(pointer, f"{key} is missing") for key in missing)
+            for key in missing:
+                yield Finding(pointer, f"{key} is missing", _meant(key, error.instance, schema))
         case "type":
             yield _wrong_type(pointer, error.instance, schema)
         case "enum" | "const":
@@ -111,6 +124,14 @@ def _extra(instance: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     return [key for key in instance if key not in schema["properties"] and not key.startswith("x-")]
 
 
+def _meant(missing: str, instance: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """A hint where a mapping takes keys of the user's own, so that a misspelt one is not unknown."""
+    if not isinstance(schema.get("additionalProperties"), dict):
+        return ""
+    near = [key for key in instance if key not in schema["properties"] and did_you_mean(key, [missing])]
+    return f"Is {shown(near[0])} meant for it?" if near else ""
+
+
 def _unknown_key(pointer: Pointer, key: str, schema: Mapping[str, Any]) -> Finding:
     place = (*pointer, key)
     if pointer == ("spec", "container") and key in _NOT_READ:
@@ -118,14 +139,17 @@ def _unknown_key(pointer: Pointer, key: str, schema: Mapping[str, Any]) -> Findi
     if pointer == ("spec", "container") and key in _NEEDS_PERMISSION:
         message = f"{key} is refused: the daemon's settings do not allow it"
         return Finding(place, message, "Leave it out.", at_key=True)
-    return Finding(place, f"unknown key {shown(key)}", did_you_mean(key, schema["properties"]), at_key=True)
+    mend = _ONLY_CPU_AND_MEMORY.get(pointer) or did_you_mean(key, schema["properties"])
+    return Finding(place, f"unknown key {shown(key)}", mend, at_key=True)
 
 
 def _bad_key(place: Pointer, key: str, schema: Mapping[str, Any]) -> Finding:
     if "enum" in schema:
         return Finding(place, f"unknown key {shown(key)}", did_you_mean(key, schema["enum"]), at_key=True)
     phrase = schema.get("patternErrorMessage", "a key must be shorter")
-    return Finding(place, f"{phrase}, but is {shown(key)}", at_key=True)
+    own = place[:2] == ("spec", "resources") and key in ("cpu", "memory")
+    mend = "State it in spec.capacity." if own else ""
+    return Finding(place, f"{phrase}, but is {shown(key)}", mend, at_key=True)
 
 
 def _wrong_type(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -> Finding:
@@ -133,6 +157,8 @@ def _wrong_type(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -
     phrase = schema.get("errorMessage") or schema.get("patternErrorMessage")
     wanted = phrase or "must be " + " or ".join(_KIND_WORDS[kind] for kind in accepted)
     mend = "Quote it." if "string" in accepted and _would_pass_quoted(instance, schema) else ""
+    if pointer == ("spec", "replicas") and isinstance(instance, dict) and "fill" in instance:
+        mend = "A CapacityPolicy or an Override may say fill: true."
     return Finding(pointer, f"{wanted}, but is {_kind_of(instance)}", mend)
 
 
@@ -163,6 +189,9 @@ def _not_one_of(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -
         message = "bind mounts are refused: they open the host's files to the container"
         return Finding(pointer, message, "Use a named volume: {type: volume, source: NAME, target: PATH}.")
     choices = schema.get("enum") or [schema["const"]]
+    if not isinstance(choices[0], str):
+        mend = "Otherwise give a count instead of the mapping." if choices[0] is True else ""
+        return Finding(pointer, f"must be {shown(choices[0])}{_but_is(pointer, instance)}", mend)
     wanted = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
     mend = did_you_mean(instance, choices) if isinstance(instance, str) else ""
     return Finding(pointer, f"must be {wanted}{_but_is(pointer, instance)}", mend)

@@ -1,4 +1,4 @@
-"""A Service's document to `Service`: placement, update rules, resources and the hash of its spec."""
+"""A Service's document to `Service`: update rules, resources and the hash of its spec."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rota.core.model import (
-    Amount,
-    ContainerSpec,
-    Operator,
-    Order,
-    PlacementRules,
-    Requirement,
-    Resources,
-    Service,
-    Strategy,
-    Toleration,
-    UpdateRules,
-    WorkloadId,
-)
+from rota.core.container import ContainerSpec
+from rota.core.model import Amount, Order, Service, UpdateRules, WorkloadId
+from rota.core.resources import Resources
 from rota.manifest.container import container_spec
+from rota.manifest.placement import placement_rules
 from rota.manifest.problem import Pointer
 from rota.manifest.quantity import amount, seconds
 from rota.manifest.reader import Reader, Stated
@@ -44,7 +34,7 @@ def service(reader: Reader) -> Service:
         spec_hash=spec_hash(spec["container"], spec["resources"]),
         priority=spec.get("priority", 100),
         labels=reader.labels(),
-        placement=_placement(reader, spec.get("placement", {})),
+        placement=placement_rules(reader, spec.get("placement", {})),
         update=update,
         max_unavailable=_max_unavailable(reader, spec.get("disruption", {}), update),
         source=reader.source(),
@@ -84,35 +74,6 @@ def _resources(reader: Reader, stated: Mapping[str, Any]) -> tuple[Resources, St
     if limits.memory is not None and 0 < limits.memory < _LEAST_MEMORY:
         reader.report((*here, "limits", "memory"), "the Engine takes no limit below 6Mi")
     return requests.resources(), limits
-
-
-def _placement(reader: Reader, stated: Mapping[str, Any]) -> PlacementRules:
-    selector: Mapping[str, Any] = stated.get("hostSelector", {})
-    equal = tuple(
-        Requirement(key=key, operator=Operator.IN, values=(value,))
-        for key, value in selector.get("matchLabels", {}).items()
-    )
-    expressions = tuple(
-        _requirement(reader, index, expression)
-        for index, expression in enumerate(selector.get("matchExpressions", ()))
-    )
-    return PlacementRules(
-        host_selector=equal + expressions,
-        tolerations=tuple(
-            Toleration(key=item["key"], value=item.get("value")) for item in stated.get("tolerations", ())
-        ),
-        max_per_host=stated.get("maxPerHost"),
-        strategy=Strategy(stated.get("strategy", "spread")),
-    )
-
-
-def _requirement(reader: Reader, index: int, stated: Mapping[str, Any]) -> Requirement:
-    operator = Operator(stated["operator"])
-    values: tuple[str, ...] = tuple(stated.get("values", ()))
-    if bool(values) != (operator in (Operator.IN, Operator.NOT_IN)):
-        pointer: Pointer = ("spec", "placement", "hostSelector", "matchExpressions", index)
-        reader.report(pointer, f"{operator} takes no values" if values else f"{operator} needs values")
-    return Requirement(key=stated["key"], operator=operator, values=values)
 
 
 def _update(reader: Reader, stated: Mapping[str, Any], container: ContainerSpec) -> UpdateRules:
