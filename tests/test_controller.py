@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,13 @@ import pytest
 
 from rota.app import Daemon
 from rota.clock import ShiftedClock, SystemClock
-from rota.core.observed import ContainerState
+from rota.core.ledger import Ledger, Reservation
+from rota.core.model import WorkloadId
+from rota.core.observed import ContainerState, Now
+from rota.core.planning.promises import RESERVED_SECONDS
 from rota.errors import Fatal
 from rota.gitrepo import Source, StatusBranch
+from rota.reconcile import reserved_from_now_on
 from rota.settings import DaemonSettings, GitSettings
 from tests.gitrepo.origin import Origin, git
 from tests.lab.waiting import wait_for
@@ -214,9 +219,9 @@ def test_no_status_commit_without_a_change(origin: Origin, data: Path, machines:
 
         def at_rest() -> bool:
             nonlocal settled
-            before, settled = settled, origin.count(STATUS)
             polls = operation.last.git.polls
             operation.await_pass(lambda one: one.git.polls > polls + 3, "a few polls")
+            before, settled = settled, origin.count(STATUS)
             return before == settled
 
         wait_for(at_rest, SECONDS, "the status branch to come to rest")
@@ -397,3 +402,10 @@ def test_a_pass_is_awaited_by_once(origin: Origin, data: Path, machines: Machine
         assert age is not None
         assert age < 5
     assert replace(last) == last
+
+
+def test_room_that_was_reserved_before_a_restart_is_not_reserved_for_ever() -> None:
+    key = (WorkloadId("shop", "web"), 0)
+    restored = Ledger(reservations={key: Reservation(host="h1", until=math.inf)})
+    held = reserved_from_now_on(restored, Now(wall=datetime(2026, 6, 1, tzinfo=UTC), mono=5000.0))
+    assert held.reservations == {key: Reservation(host="h1", until=5000.0 + RESERVED_SECONDS)}

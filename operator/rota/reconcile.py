@@ -13,6 +13,8 @@ from rota.core.decide import Decision, decide
 from rota.core.ledger import Ledger, PinKey
 from rota.core.model import Fleet
 from rota.core.observed import Hold, HostView, Now, ObservedState, Outcome
+from rota.core.placement.puzzle import Solver
+from rota.core.planning.promises import RESERVED_SECONDS
 from rota.core.status import Finding, FleetStatus, SourceStatus, stalled, summarise
 from rota.engine.execute import execute
 from rota.engine.observe import follow_renames, presume, settle_identities
@@ -67,11 +69,14 @@ class Limits:
 class Reconciler:
     """Holds what one pass leaves to the next: the ledger, the last good revision, the journal."""
 
-    def __init__(self, git: GitWorker, runner: Runner, clock: Clock, limits: Limits) -> None:
+    def __init__(
+        self, git: GitWorker, runner: Runner, clock: Clock, limits: Limits, solver: Solver | None = None
+    ) -> None:
         self._git = git
         self._runner = runner
         self._clock = clock
         self._limits = limits
+        self._solver = solver
         self._fleet: Fleet | None = None
         self._ledger: Ledger | None = None
         self._damage = ""
@@ -84,7 +89,7 @@ class Reconciler:
         """One pass, start to end."""
         now = self._clock.now()
         git = self._git.view()
-        ledger = self._remember(git)
+        ledger = self._remember(git, now)
         fleet = self._adopt(git, now)
         source = _source_status(git, fleet)
         if fleet is None or not git.ready:
@@ -92,7 +97,7 @@ class Reconciler:
             self._publish(status, git, now)
             return Pass(now=now, status=status, git=git)
         observed, ledger = self._observe(fleet, ledger, git, now)
-        decision = decide(fleet, observed, ledger, now)
+        decision = decide(fleet, observed, ledger, now, self._solver)
         execute(decision, self._runner)
         self._ledger = decision.ledger
         status = summarise(fleet, observed, decision, source, decision.ledger)
@@ -104,19 +109,20 @@ class Reconciler:
             now=now, status=status, git=git, outcomes=observed.outcomes, fleet=fleet, decision=decision
         )
 
-    def _remember(self, git: GitView) -> Ledger:
+    def _remember(self, git: GitView, now: Now) -> Ledger:
         """The ledger: from the status branch at first, from the pass before later."""
         if self._ledger is None and git.ready:
             self._ledger = Ledger()
             if git.tip is not None:
-                self._recall(git.tip)
+                self._recall(git.tip, now)
         return self._ledger or Ledger()
 
-    def _recall(self, tip: StatusTip) -> None:
+    def _recall(self, tip: StatusTip, now: Now) -> None:
         self._journal = Journal(tip.files.get(EVENTS_PATH, b"").decode(errors="replace").splitlines())
         if tip.files:
             try:
-                recorded, self._ledger = restore(tip.files)
+                recorded, ledger = restore(tip.files)
+                self._ledger = reserved_from_now_on(ledger, now)
                 self._known = recorded.hosts
                 self._recalled_pins = frozenset(self._ledger.pins)
             except Stalled as error:
@@ -199,6 +205,13 @@ class Reconciler:
         publication = self._publisher.publication(status, self._journal, git, self._recorded(git), now)
         if publication is not None:
             self._git.publish(publication)
+
+
+def reserved_from_now_on(ledger: Ledger, now: Now) -> Ledger:
+    """`ledger` with reservations that expire: how long they were held before this daemon is not known."""
+    until = now.mono + RESERVED_SECONDS
+    reservations = {key: replace(one, until=until) for key, one in ledger.reservations.items()}
+    return replace(ledger, reservations=reservations)
 
 
 def _source_status(git: GitView, fleet: Fleet | None) -> SourceStatus:

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from rota.core.model import Amount, ContainerSpec, Fleet, HealthCheck, Order, Port, Service, UpdateRules
+from rota.core.container import ContainerSpec, HealthCheck, Port
+from rota.core.model import (
+    Amount,
+    Fleet,
+    Operator,
+    Order,
+    PlacementRules,
+    Requirement,
+    Service,
+    UpdateRules,
+)
 from rota.core.status import FleetStatus, SourceStatus, summarise
 from rota.engine.memory import MemoryEngine
 from tests import builders
@@ -14,6 +24,9 @@ from tests.simulation.world import VirtualClock, World
 
 STEP = 0.5
 SECRET = "pa55word-of-nobody"
+NOT_ON_THE_LOST_HOST = PlacementRules(
+    host_selector=(Requirement(key="zone", operator=Operator.IN, values=("1", "2")),)
+)
 
 
 @st.composite
@@ -90,7 +103,7 @@ def varied() -> World:
     changed = [
         builders.service("web", 4, image="app:2"),
         chosen[1],
-        builders.service("huge", 3, cpu=3500, image="big:1"),
+        builders.service("huge", 4, cpu=3500, image="big:1", placement=NOT_ON_THE_LOST_HOST),
     ]
     world.fleet = replace(builders.fleet(hosts, changed, world.fleet.policies), revision="2" * 40)
     world.engines["h3"].hang()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,19 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
-from rota.core.ledger import Ledger
-from rota.core.model import Fleet
-from rota.core.observed import ObservedState
+from rota.core.ledger import Ledger, Reservation
+from rota.core.model import Fleet, WorkloadId
+from rota.core.observed import Now, ObservedState
+from rota.core.resources import Resources
 from rota.core.status import Finding, FleetStatus, SourceStatus, summarise
+from rota.core.survival import Survival
+from rota.gitrepo.worker import GitView, Publication, Urgency
+from rota.publish import Publisher
 from rota.report.documents import documents
+from rota.report.journal import Journal
 from tests.report.fleets import SECRET, fleets, running, status_of, varied
 
+NOON = datetime(2026, 6, 1, 10, tzinfo=UTC)
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
 
@@ -50,6 +57,25 @@ def test_a_varied_status_is_as_its_schemas_say(status: FleetStatus) -> None:
     assert kinds.count("HostStatus") == 4
     assert kinds.count("WorkloadStatus") == 3
     assert kinds.count("FleetStatus") == 1
+
+
+def test_whether_a_loss_is_survived_stands_in_the_status_and_in_the_readme(status: FleetStatus) -> None:
+    def files(survival: Survival | None) -> dict[str, bytes]:
+        made = documents(replace(status, survival=survival), ())
+        judge(made)
+        return made
+
+    nobody_asks, yes = files(None), files(Survival(loss="hosts", shortfalls=()))
+    no = files(Survival(loss="zones", shortfalls=("without zone a, 1 of x", "without zone b, 2 of x")))
+    assert json.loads(nobody_asks["status.json"])["survives"] is None
+    assert b"Survives" not in nobody_asks["README.md"]
+    assert json.loads(yes["status.json"])["survives"] == {"loss": "hosts", "shortfalls": []}
+    assert b"\n\nSurvives the loss of any one host: yes\n\n" in yes["README.md"]
+    assert len(json.loads(no["status.json"])["survives"]["shortfalls"]) == 2
+    verdict = (
+        b"\n\nSurvives the loss of any one zone: no\n- without zone a, 1 of x\n- without zone b, 2 of x\n"
+    )
+    assert verdict in no["README.md"]
 
 
 def test_the_varied_status_has_what_the_schemas_are_to_be_tried_on(status: FleetStatus) -> None:
@@ -91,3 +117,35 @@ def test_no_instant_but_edges_and_what_was_applied(status: FleetStatus) -> None:
     assert len(TIME.findall(found["status.json"])) == len(status.windows) == 1
     assert len(TIME.findall(found["README.md"])) == 1
     assert len(TIME.findall(found["state/ledger.json"])) == 1
+
+
+def test_extended_resources_are_as_the_schemas_say(status: FleetStatus) -> None:
+    gpus = Resources(cpu=100, memory=1 << 20, extended=(("gpu", 2),))
+    host = next(one for one in status.hosts if one.view.containers)
+    container = replace(host.view.containers[0], requests=gpus)
+    changed = replace(host, view=replace(host.view, containers=(container,)), requested=gpus, capacity=gpus)
+    files = documents(replace(status, hosts=(changed,)), ())
+    judge(files)
+    document = json.loads(files[f"hosts/{host.view.name}.json"])
+    assert document["requested"]["gpu"] == "2"
+    assert document["instances"][0]["requests"]["gpu"] == 2
+
+
+def test_what_only_the_ledger_knows_is_not_urgent(status: FleetStatus) -> None:
+    """Room that is reserved is told with the rest, and does not hurry a push by itself."""
+    key = (WorkloadId("shop", "web"), 0)
+
+    def publication(ledger: Ledger) -> Publication:
+        made = Publisher().publication(
+            replace(status, ledger=ledger), Journal(), GitView(), frozenset(ledger.pins), Now(NOON, 1.0)
+        )
+        assert made is not None
+        return made
+
+    before = publication(status.ledger)
+    reserved = Reservation(host="h1", until=9.0)
+    after = publication(replace(status.ledger, reservations={key: reserved}, displaced=frozenset({key})))
+    assert after.files != before.files
+    assert after.urgency(before.files) is Urgency.STATE
+    prolonged = publication(replace(status.ledger, moves_begun=(5.0,)))
+    assert prolonged.files == before.files

@@ -6,13 +6,16 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from jsonschema import Draft202012Validator
 
 from rota.core.decide import Unplaced
-from rota.core.model import CapacityPolicy, WorkloadId
-from rota.core.placement.feasibility import Refusal
+from rota.core.model import CapacityPolicy, Loss, WorkloadId
+from rota.core.placement.demand import Refusal
+from rota.core.placement.headroom import Headroom, Shortfall
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.windows import InForce
 from rota.report.plan import Edge, ObjectDiff, Plan, plan_document, render_text
@@ -94,9 +97,8 @@ Plan: 4 to start, 4 to replace, 4 to move, 4 to stop (1 of them withheld), 1 unp
 """
 
 REFUSALS = (
-    Refusal("cpu", "h1", "cpu short by 100m"),
-    Refusal("cpu", "h2", "cpu short by 100m"),
-    Refusal("schedulable", "h3", "cordoned by its manifest"),
+    Refusal(filter="cpu", hosts=("h1", "h2"), detail="cpu short by 100m"),
+    Refusal(filter="schedulable", hosts=("h3",), detail="cordoned by its manifest"),
 )
 
 
@@ -105,13 +107,17 @@ def test_every_kind_of_change() -> None:
     assert render_text(made) == EVERY_KIND_IN_WORDS
 
 
+def as_its_schema_says(document: dict[str, Any]) -> None:
+    schema = json.loads((Path(__file__).resolve().parents[2] / "schemas/plan.json").read_text())
+    Draft202012Validator(schema).validate(document)
+
+
 def test_the_sums_of_text_and_json_are_the_same() -> None:
     made = plan(*EVERY_KIND, unplaced=(Unplaced(workload=WEB, count=1, refusals=REFUSALS),))
     document = plan_document(made)
     assert document["summary"] == {"start": 4, "stop": 4, "replace": 4, "move": 4, "unplaced": 1}
     assert sum(document["summary"].values()) == len(EVERY_KIND)
-    schema = json.loads((Path(__file__).resolve().parents[2] / "schemas/plan.json").read_text())
-    Draft202012Validator(schema).validate(document)
+    as_its_schema_says(document)
 
 
 def test_objects_come_with_their_instances() -> None:
@@ -162,6 +168,66 @@ def test_edges_of_one_policy_and_of_two_zones() -> None:
     assert "12:00 Europe/Berlin hours day -> base (web 3 -> 1, old 0 -> 2) · 19:00 Asia/Tokyo office" in text
 
 
+def test_an_edge_to_what_is_left_over_names_no_number() -> None:
+    edge = Edge(at=NOON, policy="hours", before="day", after="base", counts=((WEB, 2, None), (OLD, None, 4)))
+    made = plan(edges=(edge,), fills={OLD: 17})
+    assert "Edges in the next 24 h: 10:00 day -> base (web 2 -> fill, old fill -> 4)\n" in render_text(made)
+    assert "\nFill what is left over: shop/old 17\n" in render_text(made)
+    document = plan_document(made)
+    assert document["edges"][0]["counts"] == [
+        {"workload": "shop/web", "from": 2, "to": "fill"},
+        {"workload": "shop/old", "from": "fill", "to": 4},
+    ]
+    assert document["fills"] == [{"workload": "shop/old", "count": 17}]
+    as_its_schema_says(document)
+
+
+def test_moves_and_preemptions_say_whom_they_make_room_for() -> None:
+    room = "makes room for shop/big"
+    made = plan(
+        change(MOVE, 0, source="h1", host="h2", cause=room),
+        change(STOP, 1, source="h1", cause=f"{room}, which has a higher priority than 50"),
+    )
+    text = render_text(made)
+    assert "    > web/0 from h1 to h2: makes room for shop/big\n" in text
+    assert "    - web/1 on h1: makes room for shop/big, which has a higher priority than 50\n" in text
+    assert plan_document(made)["changes"][0]["cause"] == room
+
+
+def headroom(*shortfalls: Shortfall, **fields: object) -> Headroom:
+    nothing = np.zeros((0, 2), np.int64)
+    made = Headroom(loss=Loss.HOST, shortfalls=shortfalls, reserve=nothing, checked=3, losses=3)
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def shortfall(lost: str) -> Shortfall:
+    return Shortfall(lost=lost, workload=WEB, count=2, refusals=REFUSALS[:1])
+
+
+def test_whether_a_loss_is_survived() -> None:
+    def lines(of: Headroom | None) -> list[str]:
+        return render_text(plan(headroom=of)).splitlines()[1:-1]
+
+    assert lines(None) == []
+    assert lines(headroom()) == ["Survives the loss of any one host: yes"]
+    assert lines(headroom(loss=Loss.ZONE)) == ["Survives the loss of any one zone: yes"]
+    words = "2 of shop/web: h1, h2: cpu short by 100m"
+    assert lines(headroom(shortfall("h3"))) == [f"Survives the loss of any one host: no: without h3, {words}"]
+    assert lines(headroom(shortfall("h3"), shortfall("h4"), losses=9)) == [
+        "Survives the loss of any one host (3 of 9 losses were played through, the fullest first): no",
+        f"    without h3, {words}",
+        f"    without h4, {words}",
+    ]
+
+
+def test_the_document_says_whether_a_loss_is_survived() -> None:
+    assert plan_document(plan())["survives"] is None
+    document = plan_document(plan(headroom=headroom(shortfall("h3"))))
+    as_its_schema_says(document)
+    assert document["survives"]["loss"] == "hosts"
+    assert [one["lost"] for one in document["survives"]["shortfalls"]] == ["h3"]
+
+
 def test_the_windows_in_force() -> None:
     hours = builders.policy(zone=BERLIN, name="hours")
     assert "Mon 2026-06-01 12:00 Europe/Berlin, window day)" in render_text(
@@ -176,7 +242,11 @@ def test_nothing_leaves_its_line() -> None:
     hostile = "bad\nPlan: nothing to change\x1b[2J\u202e"
     made = plan(
         change(START, 0, host="h1", waits=hostile, cause=hostile),
-        unplaced=(Unplaced(workload=OLD, count=1, refusals=(Refusal("state", "h1", hostile),)),),
+        unplaced=(
+            Unplaced(
+                workload=OLD, count=1, refusals=(Refusal(filter="state", hosts=("h1",), detail=hostile),)
+            ),
+        ),
         warnings=(hostile,),
     )
     text = render_text(made)

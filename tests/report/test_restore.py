@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rota.core.decide import decide
-from rota.core.ledger import Applied, HostRecord, Ledger
+from rota.core.ledger import Applied, HostRecord, Ledger, Move, Reservation
 from rota.core.model import Fleet, WorkloadId
 from rota.core.observed import Now
+from rota.core.resources import Resources
 from rota.errors import Stalled
 from rota.report.documents import LEDGER_PATH, documents, encode
 from rota.report.restore import restore
@@ -65,6 +67,7 @@ def test_documents_of_what_was_restored_say_the_same() -> None:
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
 workloads = st.builds(WorkloadId, names, names)
+slots = st.tuples(workloads, st.integers(0, 99))
 ledgers = st.builds(
     Ledger,
     hosts=st.dictionaries(
@@ -73,7 +76,10 @@ ledgers = st.builds(
             HostRecord, endpoint=st.text(), address=st.text(), tls=st.none() | names, engine_id=st.text()
         ),
     ),
-    pins=st.dictionaries(st.tuples(workloads, st.integers(0, 99)), names),
+    pins=st.dictionaries(slots, names),
+    reservations=st.dictionaries(slots, st.builds(Reservation, host=names, until=st.just(math.inf))),
+    moves=st.dictionaries(slots, st.builds(Move, source=names, target=names, cause=st.text())),
+    displaced=st.frozensets(slots),
     applied=st.none()
     | st.builds(
         Applied,
@@ -91,6 +97,22 @@ def test_a_ledger_survives_the_branch(ledger: Ledger) -> None:
     content = encode(ledger_document(ledger))
     assert read_ledger(content) == ledger
     assert encode(ledger_document(read_ledger(content))) == content
+
+
+def test_instants_of_a_daemons_own_clock_are_not_kept() -> None:
+    key = (WorkloadId("a", "b"), 0)
+    of = Ledger(reservations={key: Reservation(host="h1", until=1234.0)}, moves_begun=(1.0, 2.0))
+    again = Ledger(reservations={key: Reservation(host="h1", until=5678.0)}, moves_begun=(3.0,))
+    assert encode(ledger_document(of)) == encode(ledger_document(again))
+
+
+def test_a_ledger_of_an_older_rota_has_neither_reservations_nor_moves() -> None:
+    document = full()
+    for key in ("reservations", "moves", "displaced"):
+        del document[key]
+    ledger = read_ledger(encode(document))
+    assert ledger.pins
+    assert (ledger.reservations, ledger.moves, ledger.displaced) == ({}, {}, frozenset())
 
 
 def test_a_newer_ledger_is_left_alone() -> None:
@@ -116,6 +138,10 @@ DAMAGES: tuple[Callable[[dict[str, Any]], object], ...] = (
     lambda one: one.update(hosts={"h1": {}}),
     lambda one: one.update(pins={}) or one.update(pins=["x"]),
     lambda one: one.update(pins=[{"workload": 1, "slot": 0, "host": "h1"}]),
+    lambda one: one.update(reservations=[{"workload": "a/b", "slot": "0", "host": "h1"}]),
+    lambda one: one.update(reservations=[{"workload": "a/b", "slot": 0}]),
+    lambda one: one.update(moves=[{"workload": "a/b", "slot": 0, "from": "h1"}]),
+    lambda one: one.update(displaced=[{"workload": "a/b"}]),
     lambda one: one.update(applied="1"),
     lambda one: one["applied"].update(at="yesterday"),
     lambda one: one["applied"].update(at="2026-06-01T00:00:00"),
@@ -180,3 +206,14 @@ def test_the_documents_are_where_the_contract_says() -> None:
         *(f"hosts/h{number}.json" for number in range(1, 5)),
         *(f"workloads/shop/{name}.json" for name in ("web", "db", "huge")),
     }
+
+
+def test_extended_resources_survive_and_an_older_branch_has_none() -> None:
+    document = json.loads(_FILES["hosts/h1.json"])
+    assert document["instances"][0]["requests"].keys() == {"cpu", "memory"}
+    document["instances"][0]["requests"] = {"cpu": 100, "memory": 1 << 20, "gpu": 2, "fpga": 1}
+    observed, _ = restore({**_FILES, "hosts/h1.json": encode(document)})
+    extended = (("fpga", 1), ("gpu", 2))
+    assert observed.hosts["h1"].containers[0].requests == Resources(
+        cpu=100, memory=1 << 20, extended=extended
+    )

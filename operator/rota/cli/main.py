@@ -31,6 +31,7 @@ VERBS = {
     "schema": ("rota.cli.schema", "Print the JSON Schemas of the manifests."),
     "status": ("rota.cli.read", "One screen; exit 1 if anything is not Ready."),
     "validate": ("rota.cli.validate", "Check manifests: YAML, schema, references, windows."),
+    "why": ("rota.cli.why", "Why a workload runs where it does, or nowhere."),
     "windows": ("rota.cli.windows", "Windows in force and the edges to come."),
 }
 """Verb → module and the line in `rota --help`; a module is imported when its verb is used."""

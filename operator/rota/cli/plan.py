@@ -10,6 +10,7 @@ from rota.cli.main import NO, UNPLACED
 from rota.cli.workspace import (
     Place,
     Workspace,
+    decided,
     instant,
     load,
     load_fleet,
@@ -17,7 +18,6 @@ from rota.cli.workspace import (
     repository_options,
     workspace,
 )
-from rota.core.decide import decide
 from rota.core.observed import Now
 from rota.errors import Stalled
 from rota.manifest.checks import dated_findings
@@ -54,7 +54,7 @@ def _plan(work: Workspace, place: Place, base: str | None, at: str | None) -> Pl
     clock = instant(at, status)
     known = status.files if status is not None else {f"hosts/{name}.json" for name in fleet.hosts}
     new = [name for name in sorted(fleet.hosts) if f"hosts/{name}.json" not in known]
-    decision = decide(fleet, observed, ledger, Now(wall=clock, mono=0.0))
+    decision = decided(fleet, observed, ledger, clock)
     base_commit, before = _base(work, base, place.path, ledger.applied.revision if ledger.applied else None)
     described = (
         f"status {status.commit[:7]}"

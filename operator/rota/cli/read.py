@@ -15,18 +15,18 @@ from rota.cli.tables import table
 from rota.cli.workspace import (
     Place,
     Workspace,
+    decided,
     instant,
     load_fleet,
     observation,
     repository_options,
     workspace,
 )
-from rota.core.decide import decide
-from rota.core.observed import HostState, Now, ObservedState
+from rota.core.observed import HostState, ObservedState
 from rota.core.status import Condition, SourceStatus, summarise
 from rota.report.documents import documents
 from rota.report.restore import DAMAGE, damaged
-from rota.report.text import one_line
+from rota.report.text import one_line, survives
 
 Row = Mapping[str, Any]
 _KINDS = {"host": "hosts", "workload": "workloads", "service": "workloads", "instance": "instances"}
@@ -128,6 +128,8 @@ def _screen(document: Row, files: Mapping[str, bytes]) -> str:
     lines += [
         f"{one['path']}:{one['line']}:{one['column']}: {one['message']}" for one in document["problems"]
     ]
+    if survival := document.get("survives"):  # what an older Rota wrote does not say
+        lines += survives(survival["loss"], survival["shortfalls"])
     tables = [
         table(_HEADERS[what], [_CELLS[what](row) for row in _rows(what, files)])
         for what in ("workloads", "hosts")
@@ -152,7 +154,7 @@ def _declared(work: Workspace, place: Place) -> Mapping[str, bytes]:
     """The files as an operator that has seen no host would write them: nothing applied, no host known."""
     fleet, _ = load_fleet(work.tree(place.rev), place.path)
     observed, ledger = observation(None, fleet)
-    decision = decide(fleet, observed, ledger, Now(wall=instant(None), mono=0.0))
+    decision = decided(fleet, observed, ledger, instant(None))
     unseen = {
         name: replace(view, state=HostState.UNKNOWN, detail="declared by its manifest, not looked at yet")
         for name, view in observed.hosts.items()

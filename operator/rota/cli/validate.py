@@ -31,19 +31,27 @@ def validate(place: Place, folder: str | None, form: str, now: str | None) -> No
         click.echo(json.dumps(document, indent=2, sort_keys=True))
     else:
         _show(problems, len(loaded.documents), valid=loaded.fleet is not None)
-    if loaded.fleet is None:
+    # A valid commit may still break a quota within the year: no reason to refuse it, but one to ask again.
+    if _errors(problems):
         raise click.exceptions.Exit(NO)
+
+
+def _errors(problems: list[Problem]) -> int:
+    return sum(problem.severity == "error" for problem in problems)
 
 
 def _show(problems: list[Problem], documents: int, *, valid: bool) -> None:
     for problem in problems:
         click.echo(str(problem) if problem.severity == "error" else f"{problem} (warning)")
-    if valid:
-        count = "1 manifest is" if documents == 1 else f"{documents} manifests are"
-        click.echo(f"{count} valid. See what they do: rota plan", err=True)
+    errors = _errors(problems)
+    told = f"{errors} problem{'s'[: errors != 1]}"
+    count = "1 manifest is" if documents == 1 else f"{documents} manifests are"
+    if not valid:
+        click.echo(f"{told}: nothing of this would be applied.", err=True)
+    elif errors:
+        click.echo(f"{count} valid and would be applied, with {told} in the coming year.", err=True)
     else:
-        errors = sum(problem.severity == "error" for problem in problems)
-        click.echo(f"{errors} problem{'s'[: errors != 1]}: nothing of this would be applied.", err=True)
+        click.echo(f"{count} valid. See what they do: rota plan", err=True)
 
 
 def _row(problem: Problem) -> dict[str, object]:

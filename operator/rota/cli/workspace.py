@@ -16,10 +16,14 @@ import click
 from rota.cli.main import NO
 from rota.cli.settings import credentials_from_environment
 from rota.clock import SystemClock
+from rota.core.decide import Decision, decide
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet
-from rota.core.observed import ObservedState
+from rota.core.observed import Now, ObservedState
+from rota.core.placement.exhaust import MOST_HOSTS
+from rota.core.placement.puzzle import Answer, Puzzle
 from rota.errors import Fatal, Stalled
+from rota.exact import missing, solver
 from rota.gitrepo.local import LocalRepository
 from rota.gitrepo.objects import is_commit_id
 from rota.gitrepo.source import Poll, Source
@@ -221,6 +225,28 @@ def observation(status: StatusFiles | None, fleet: Fleet) -> tuple[ObservedState
         return declared(fleet), Ledger()
     observed, ledger = restore(status.files)
     return ObservedState(hosts={**declared(fleet).hosts, **observed.hosts}), ledger
+
+
+def decided(fleet: Fleet, observed: ObservedState, ledger: Ledger, at: datetime) -> Decision:
+    """What the daemon would decide at `at`."""
+    decision = decide(fleet, observed, ledger, Now(wall=at, mono=0.0), exhaustively)
+    note_unsearched(decision, fleet)
+    return decision
+
+
+def exhaustively(puzzle: Puzzle) -> Answer | None:
+    """The exact solver where it is installed, looked for only once it is needed: it is slow to load."""
+    solve = _solver()
+    return solve(puzzle) if solve is not None else None
+
+
+_solver = functools.cache(solver)
+
+
+def note_unsearched(decision: Decision, fleet: Fleet) -> None:
+    """Say on stderr where a better search might have found a place, and is not installed."""
+    if decision.unplaced and len(fleet.hosts) <= MOST_HOSTS and _solver() is None:
+        click.echo(f"rota: the search for places was not exhaustive. {missing()}", err=True)
 
 
 def instant(text: str | None, status: StatusFiles | None = None) -> datetime:

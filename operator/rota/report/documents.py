@@ -8,6 +8,7 @@ from typing import Any
 
 from rota.core.decide import Unplaced
 from rota.core.observed import ObservedContainer
+from rota.core.placement.demand import Refusal
 from rota.core.planning.actions import Change
 from rota.core.quantities import format_resources
 from rota.core.status import FleetStatus, HostStatus, WorkloadStatus
@@ -59,6 +60,9 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
         "hosts": [_host_row(host) for host in status.hosts],
         "workloads": [_workload_row(workload) for workload in status.workloads],
         "unplaced": [unplaced_document(one) for one in status.unplaced],
+        "survives": None
+        if status.survival is None
+        else {"loss": status.survival.loss, "shortfalls": list(status.survival.shortfalls)},
         "problems": [
             {
                 "path": one.path,
@@ -139,17 +143,17 @@ def change_document(change: Change) -> dict[str, Any]:
 
 
 def unplaced_document(one: Unplaced) -> dict[str, Any]:
-    """Hosts that refuse for the same reason share a row."""
-    rows: dict[tuple[str, str], list[str]] = {}
-    for refusal in one.refusals:
-        rows.setdefault((refusal.filter, refusal.detail), []).append(refusal.host)
+    """How many of which workload have no place, and why."""
     return {
         "workload": str(one.workload),
         "count": one.count,
-        "reasons": [
-            {"filter": name, "hosts": hosts, "detail": detail} for (name, detail), hosts in rows.items()
-        ],
+        "reasons": reasons_document(one.refusals),
     }
+
+
+def reasons_document(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
+    """Hosts that refuse for the same reason share a row; one without hosts holds for the whole fleet."""
+    return [{"filter": one.filter, "hosts": list(one.hosts), "detail": one.detail} for one in refusals]
 
 
 def _host_row(host: HostStatus) -> dict[str, Any]:
@@ -194,6 +198,6 @@ def _instance(one: ObservedContainer, stopping: bool) -> dict[str, Any]:
         ],
         "id": one.id,
         "name": one.name,
-        "requests": {"cpu": one.requests.cpu, "memory": one.requests.memory},
+        "requests": dict(one.requests.items()),
         "stop": {"signal": one.signal, "grace": one.grace},
     }

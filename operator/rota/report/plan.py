@@ -11,12 +11,13 @@ from typing import Any
 from rota.core.decide import Decision, Unplaced
 from rota.core.model import Fleet, WorkloadId
 from rota.core.observed import Now
-from rota.core.placement.feasibility import Refusal
+from rota.core.placement.headroom import Headroom
+from rota.core.placement.refusals import refusal_lines
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.quantities import format_time
-from rota.core.windows import InForce, in_force, wanted
-from rota.report.documents import API_VERSION, change_document, unplaced_document
-from rota.report.text import one_line
+from rota.core.windows import InForce, Want, in_force, wanted
+from rota.report.documents import API_VERSION, change_document, reasons_document, unplaced_document
+from rota.report.text import one_line, survives
 
 _DAY = timedelta(hours=24)
 _MOMENT = timedelta(microseconds=1)
@@ -26,19 +27,23 @@ _VERBS = {
     ChangeKind.MOVE: "move",
     ChangeKind.STOP: "stop",
 }
+FILL = "fill"
 _WITHHELD = "PruneBlocked"
 _LATER = " (where to is chosen once it has stopped)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """An instant in the coming day at which counts change: which policy, from and to which window."""
+    """An instant in the coming day at which counts change: which policy, from and to which window.
+
+    A count of None is whatever is left over then.
+    """
 
     at: datetime
     policy: str
     before: str
     after: str
-    counts: tuple[tuple[WorkloadId, int, int], ...]
+    counts: tuple[tuple[WorkloadId, int | None, int | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,11 @@ class ObjectDiff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a change does. `base` and `head` are commits or words for a working tree."""
+    """What a change does. `base` and `head` are commits or words for a working tree.
+
+    `fills` are the counts that workloads come to which fill what is left over; `headroom` says whether
+    the fleet survives a loss, where it is to.
+    """
 
     head: str
     base: str
@@ -65,6 +74,8 @@ class Plan:
     counts: Mapping[WorkloadId, int]
     diffs: tuple[ObjectDiff, ...] = ()
     edges: tuple[Edge, ...] = ()
+    fills: Mapping[WorkloadId, int] = field(default_factory=dict)
+    headroom: Headroom | None = None
     held: str = ""
     blocked: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -97,6 +108,8 @@ def plan_of(fleet: Fleet, decision: Decision, now: Now, **fields: Any) -> Plan:
         unplaced=decision.unplaced,
         counts={workload: want.count for workload, want in decision.wants.items()},
         edges=tuple(edges_of_day(fleet, now.wall)),
+        fills={workload: want.count for workload, want in sorted(decision.wants.items()) if want.fill},
+        headroom=decision.headroom,
         held=str(decision.held or ""),
         blocked=decision.guard.message,
         **(defaults | fields),
@@ -118,15 +131,20 @@ def edges_of_day(fleet: Fleet, start: datetime) -> list[Edge]:
                     before=current.window,
                     after=current.then or "",
                     counts=tuple(
-                        (workload, before[workload].count, after[workload].count)
+                        (workload, _stated(before[workload]), _stated(after[workload]))
                         for workload in sorted(fleet.services)
-                        if before[workload].count != after[workload].count
+                        if _stated(before[workload]) != _stated(after[workload])
                     ),
                 )
             )
             since = current.until
             current = in_force(policy, fleet, since)
     return sorted(edges, key=lambda edge: (edge.at, edge.policy))
+
+
+def _stated(want: Want) -> int | None:
+    """The number that is wanted; None where it is what is left over, which only that hour will tell."""
+    return None if want.fill is not None else want.count
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -152,16 +170,39 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "from": edge.before,
                 "to": edge.after,
                 "counts": [
-                    {"workload": str(workload), "from": before, "to": after}
+                    {"workload": str(workload), "from": _or_fill(before), "to": _or_fill(after)}
                     for workload, before, after in edge.counts
                 ],
             }
             for edge in plan.edges
         ],
         "unplaced": [unplaced_document(one) for one in plan.unplaced],
+        "fills": [{"workload": str(workload), "count": count} for workload, count in plan.fills.items()],
+        "survives": _survival(plan.headroom) if plan.headroom is not None else None,
         "held": plan.held,
         "blocked": plan.blocked,
         "warnings": list(plan.warnings),
+    }
+
+
+def _or_fill(count: int | None) -> int | str:
+    return FILL if count is None else count
+
+
+def _survival(headroom: Headroom) -> dict[str, Any]:
+    return {
+        "loss": headroom.loss,
+        "checked": headroom.checked,
+        "losses": headroom.losses,
+        "shortfalls": [
+            {
+                "lost": one.lost,
+                "workload": str(one.workload),
+                "count": one.count,
+                "reasons": reasons_document(one.refusals),
+            }
+            for one in headroom.shortfalls
+        ],
     }
 
 
@@ -173,8 +214,26 @@ def render_text(plan: Plan) -> str:
     lines += _unplaced(plan)
     if plan.edges:
         lines.append(f"Edges in the next 24 h: {' · '.join(_edges(plan.edges))}")
+    if plan.fills:
+        counts = (f"{workload} {count}" for workload, count in plan.fills.items())
+        lines.append(f"Fill what is left over: {', '.join(counts)}")
+    lines += survival_lines(plan.headroom)
     lines.append(_sum(plan))
     return "".join(f"{one_line(line)}\n" for line in lines)
+
+
+def survival_lines(headroom: Headroom | None) -> list[str]:
+    """Whether the fleet survives a loss: `Survives the loss of any one host: yes`, or what would not."""
+    if headroom is None:
+        return []
+    return survives(headroom.loss, [str(one) for one in headroom.shortfalls], _extent(headroom))
+
+
+def _extent(headroom: Headroom) -> str:
+    """What the verdict rests on, where not every loss was played through."""
+    if headroom.checked == headroom.losses:
+        return ""
+    return f" ({headroom.checked} of {headroom.losses} losses were played through, the fullest first)"
 
 
 def _header(plan: Plan) -> str:
@@ -209,11 +268,11 @@ def _objects(plan: Plan) -> list[str]:
         changes = by_workload.pop(diff.name, []) if diff.kind == "Service" else []
         lines.append(f"{diff.change} {diff.kind} {diff.name}{_counted(changes)}")
         lines += [f"    {line}" for line in diff.fields]
-        lines += _instances(changes)
+        lines += instance_lines(changes)
     for workload, changes in sorted(by_workload.items()):
         symbol = "-" if all(change.kind is ChangeKind.STOP for change in changes) else "~"
         lines.append(f"{symbol} Service {workload}{_counted(changes)}")
-        lines += _instances(changes)
+        lines += instance_lines(changes)
     return lines
 
 
@@ -225,7 +284,7 @@ def _counted(changes: list[Change]) -> str:
     return f"   ({', '.join(parts)})" if parts else ""
 
 
-def _instances(changes: list[Change]) -> list[str]:
+def instance_lines(changes: Iterable[Change]) -> list[str]:
     """One line per host and kind of change: `+ web/3, web/4 on h07`."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for change in changes:
@@ -265,15 +324,8 @@ def _unplaced(plan: Plan) -> list[str]:
         have = "has" if one.count == 1 else "have"
         of = f"{one.count} of {whole} instance{'s'[: whole != 1]}"
         lines.append(f"! Service {one.workload}: {of} {have} no place")
-        lines += [f"    {text}" for text in _reasons(one.refusals)]
+        lines += [f"    {text}" for text in refusal_lines(one.refusals)]
     return lines
-
-
-def _reasons(refusals: tuple[Refusal, ...]) -> list[str]:
-    hosts: dict[str, list[str]] = defaultdict(list)
-    for refusal in refusals:
-        hosts[refusal.detail].append(refusal.host)
-    return [f"{', '.join(names)}: {detail}" for detail, names in hosts.items()] or ["there is no host"]
 
 
 def _edges(edges: Iterable[Edge]) -> list[str]:
@@ -282,7 +334,10 @@ def _edges(edges: Iterable[Edge]) -> list[str]:
     zones = {str(edge.at.tzinfo) for edge in edges}
     texts = []
     for edge in edges:
-        counts = ", ".join(f"{workload.name} {before} -> {after}" for workload, before, after in edge.counts)
+        counts = ", ".join(
+            f"{workload.name} {_or_fill(before)} -> {_or_fill(after)}"
+            for workload, before, after in edge.counts
+        )
         zone = f" {edge.at.tzinfo}" if len(zones) > 1 else ""
         policy = f" {edge.policy}" if len(policies) > 1 else ""
         changed = f" ({counts})" if counts else ""

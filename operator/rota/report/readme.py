@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rota.core.quantities import format_cpu, format_memory
 from rota.core.status import FleetStatus
+from rota.report.text import survives
 
 _UNLINKED = "\u200b"
 """A space of no width: `@name`, `#7`, `www.` and `://` are no mention and no link with it."""
@@ -19,7 +20,7 @@ _LINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 def readme(status: FleetStatus) -> str:
     """Markdown: what a person who opens the branch wants to know first."""
     parts = [f"# {escape(status.fleet) or 'Rota'}: {verdict(status)}", _source(status)]
-    parts += _conditions(status)
+    parts += _conditions(status) + _survival(status)
     parts += _windows(status) + _workloads(status) + _hosts(status) + _problems(status)
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -56,6 +57,13 @@ def _conditions(status: FleetStatus) -> list[str]:
         if one.type != "Ready"
     ]
     return ["\n".join(rows)] if rows else []
+
+
+def _survival(status: FleetStatus) -> list[str]:
+    if status.survival is None:
+        return []
+    verdict, *shortfalls = survives(status.survival.loss, status.survival.shortfalls)
+    return ["\n".join([escape(verdict), *(f"- {escape(one.strip())}" for one in shortfalls)])]
 
 
 def _windows(status: FleetStatus) -> list[str]:

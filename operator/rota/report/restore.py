@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rota.core.ledger import Ledger
-from rota.core.model import Fleet, Resources, WorkloadId
+from rota.core.model import Fleet, WorkloadId
 from rota.core.observed import (
     ContainerState,
     EngineFacts,
@@ -18,6 +18,7 @@ from rota.core.observed import (
     ObservedState,
     PublishedPort,
 )
+from rota.core.resources import Resources, extended_of
 from rota.errors import Stalled
 from rota.report.documents import LEDGER_PATH
 from rota.report.state import read_ledger
@@ -95,13 +96,18 @@ def _container(row: Mapping[str, Any], host: str) -> ObservedContainer:
         revision=_text(row["revision"]),
         state=state,
         health=Health(row["health"]),
-        requests=Resources(cpu=_whole(row["requests"]["cpu"]), memory=_whole(row["requests"]["memory"])),
+        requests=_requests(row["requests"]),
         grace=float(row["stop"]["grace"]),
         signal=_text(row["stop"]["signal"]),
         ports=tuple(_port(one) for one in row["ports"]),
         seen_since=0.0,
         ready_since=LONG_AGO if row["ready"] else None,
     )
+
+
+def _requests(row: Mapping[str, Any]) -> Resources:
+    amounts = {_text(name): _whole(amount) for name, amount in row.items()}
+    return Resources(cpu=amounts.pop("cpu"), memory=amounts.pop("memory"), extended=extended_of(amounts))
 
 
 def _port(row: Mapping[str, Any]) -> PublishedPort:

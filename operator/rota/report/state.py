@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from rota.core.ledger import Applied, HostRecord, Ledger
+from rota.core.ledger import Applied, HostRecord, Ledger, Move, PinKey, Reservation
 from rota.core.model import WorkloadId
 from rota.core.quantities import format_time
 from rota.errors import Stalled
@@ -16,7 +18,7 @@ VERSION = 1
 
 
 def ledger_document(ledger: Ledger) -> dict[str, Any]:
-    """What of the ledger outlives the daemon; failures and targets do not."""
+    """What of the ledger outlives the daemon: failures, targets, and instants of its own clock do not."""
     applied = ledger.applied
     return {
         "version": VERSION,
@@ -30,10 +32,15 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
             }
             for name, record in ledger.hosts.items()
         },
-        "pins": [
-            {"workload": str(workload), "slot": slot, "host": host}
-            for (workload, slot), host in sorted(ledger.pins.items())
+        "pins": [{**_slot(key), "host": host} for key, host in sorted(ledger.pins.items())],
+        "reservations": [
+            {**_slot(key), "host": one.host} for key, one in sorted(ledger.reservations.items())
         ],
+        "moves": [
+            {**_slot(key), "from": one.source, "to": one.target, "cause": one.cause}
+            for key, one in sorted(ledger.moves.items())
+        ],
+        "displaced": [_slot(key) for key in sorted(ledger.displaced)],
         "applied": None
         if applied is None
         else {
@@ -44,8 +51,17 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
     }
 
 
+def _slot(key: PinKey) -> dict[str, Any]:
+    workload, slot = key
+    return {"workload": str(workload), "slot": slot}
+
+
 def read_ledger(content: bytes) -> Ledger:
-    """The ledger that `ledger_document` wrote. Raises Stalled for a newer version or a damaged file."""
+    """The ledger that `ledger_document` wrote. Raises Stalled for a newer version or a damaged file.
+
+    Reservations do not expire: whoever acts on them says how long they hold. Keys that an older Rota did
+    not write yet may be missing.
+    """
     try:
         document = json.loads(content)
         version = document["version"]
@@ -67,7 +83,16 @@ def read_ledger(content: bytes) -> Ledger:
                 )
                 for name, row in document["hosts"].items()
             },
-            pins={(WorkloadId.parse(row["workload"]), row["slot"]): row["host"] for row in document["pins"]},
+            pins={key: row["host"] for key, row in _by_slot(document["pins"])},
+            reservations={
+                key: Reservation(host=row["host"], until=math.inf)
+                for key, row in _by_slot(document.get("reservations", ()))
+            },
+            moves={
+                key: Move(source=row["from"], target=row["to"], cause=row["cause"])
+                for key, row in _by_slot(document.get("moves", ()))
+            },
+            displaced=frozenset(key for key, _ in _by_slot(document.get("displaced", ()))),
             applied=None
             if applied is None
             else Applied(
@@ -82,6 +107,13 @@ def read_ledger(content: bytes) -> Ledger:
             f"state/ledger.json on the status branch cannot be read: {what_is_wrong(error)}. "
             "Restore the file from the branch's history; pins of volumes stand in it.",
         ) from error
+
+
+def _by_slot(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[PinKey, Mapping[str, Any]]]:
+    found = [((WorkloadId.parse(row["workload"]), row["slot"]), row) for row in rows]
+    if not all(isinstance(slot, int) for (_, slot), _ in found):
+        raise TypeError
+    return found
 
 
 def _instant(text: str) -> datetime:

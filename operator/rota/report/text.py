@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 
 def one_line(text: str) -> str:
@@ -14,6 +15,19 @@ def one_line(text: str) -> str:
 
 def _spelt(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def survives(loss: str, shortfalls: Sequence[str], extent: str = "") -> list[str]:
+    """Whether the loss of any one of `loss` (`hosts`, `zones`) is survived; what is short a line each, where
+    it is more than one."""
+    asked = f"Survives the loss of any one {loss.removesuffix('s')}{extent}"
+    match shortfalls:
+        case []:
+            return [f"{asked}: yes"]
+        case [only]:
+            return [f"{asked}: no: {only}"]
+        case _:
+            return [f"{asked}: no", *(f"    {one}" for one in shortfalls)]
 
 
 def what_is_wrong(error: Exception) -> str:
