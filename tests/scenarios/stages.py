@@ -96,6 +96,19 @@ def emptied(folder: Path) -> Repository:
     return repository
 
 
+def filled(folder: Path) -> Repository:
+    """What is left over goes to a pool that fills, and the fleet is to survive the loss of a host."""
+    repository = observed(folder)
+    repository.edit("fleet.yaml", "spec:", "spec:\n  survive: {hosts: 1}")
+    repository.edit(
+        "policies/day-night.yaml",
+        "worker: {fill: true, min: 2, max: 14}",
+        "worker: {fill: true, min: 2, max: 40}",
+    )
+    repository.commit("Fill the night", TEN_PAST)
+    return repository
+
+
 def suspended(folder: Path) -> Repository:
     """An Override that stops everything, and one that has ended."""
     repository = changed(folder)
@@ -156,7 +169,7 @@ def broken(folder: Path) -> Repository:
 def dangling(folder: Path) -> Repository:
     """Sound documents that do not fit together."""
     repository = example(folder)
-    repository.edit("policies/day-night.yaml", "worker: 14", "wroker: 14")
+    repository.edit("policies/day-night.yaml", "worker: {fill: true, min: 2, max: 14}", "wroker: 14")
     repository.edit("hosts/h2.yaml", "name: h2", "name: h1")
     repository.commit("Mistakes", TEN_PAST)
     return repository

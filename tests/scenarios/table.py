@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.scenarios import stages
+from tests.scenarios import stages, whys
 
 NIGHT = "2026-06-01T21:00:00+02:00"
 NOON = "2026-06-01T12:00:00+02:00"
@@ -72,9 +72,57 @@ SCENARIOS: dict[str, Scenario] = {
         stages.too_much, ("rota plan", "rota plan --exit-code", "rota plan --format json")
     ),
     "plan-moves": Scenario(stages.moved, ("rota plan", "rota plan --format json")),
+    "plan-fill": Scenario(
+        stages.filled,
+        (
+            "rota plan",
+            f"rota plan --at {NIGHT}",
+            f"rota plan --at {NIGHT} --format json",
+            "rota why shop/worker",
+            f"rota why shop/worker --now {NIGHT}",
+        ),
+    ),
     "plan-guarded": Scenario(stages.emptied, ("rota plan",)),
     "plan-suspended": Scenario(stages.suspended, ("rota plan",)),
     "plan-hostile": Scenario(stages.hostile, ("rota plan", "rota get hosts", "rota status")),
+    "why": Scenario(
+        stages.observed,
+        (
+            "rota why shop/web",
+            "rota why mysql-primary -n shop",
+            "rota why shop/redis --format json",
+            f"rota why shop/worker --now {NIGHT}",
+            "rota why shop/wbe",
+            "rota why wbe -n shop",
+            "rota why web -n elsewhere",
+            "rota why",
+        ),
+    ),
+    "why-unobserved": Scenario(stages.small, (f"rota why shop/web --now {NOON}",)),
+    "why-unknown-capacity": Scenario(stages.unknown_capacity, (f"rota why shop/web --now {NOON}",)),
+    "why-troubled": Scenario(stages.troubled, ("rota why shop/worker",)),
+    "why-too-large": Scenario(whys.too_large, ("rota why shop/api", "rota why shop/api --format json")),
+    "why-memory": Scenario(whys.memory, ("rota why shop/api", "rota why shop/api --format json")),
+    **{
+        f"why-{name}": Scenario(stage, ("rota why shop/api",))
+        for name, stage in (
+            ("selector", whys.selector),
+            ("cordoned", whys.cordoned),
+            ("max-per-host", whys.max_per_host),
+            ("taint", whys.taint),
+            ("port", whys.port),
+            ("apart", whys.apart),
+            ("near", whys.near),
+            ("spread", whys.spread),
+            ("quota", whys.quota),
+            ("gpu", whys.gpu),
+            ("moves", whys.moves),
+            ("preemption", whys.preemption),
+            ("held-back", whys.held_back),
+        )
+    },
+    "why-pinned": Scenario(whys.pinned, ("rota why shop/mysql-replica",)),
+    "why-pinned-to-nowhere": Scenario(whys.pinned_to_nowhere, ("rota why shop/mysql-replica",)),
     "windows": Scenario(
         stages.shop,
         (
@@ -144,6 +192,7 @@ SCENARIOS: dict[str, Scenario] = {
             "rota plan --markdown",
             "rota validate --help",
             "rota plan --help",
+            "rota why --help",
             "rota windows --help",
             "rota get --help",
             "rota status --help",
