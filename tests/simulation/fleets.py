@@ -5,20 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field, replace
 
-from rota.core.model import (
-    Amount,
-    CapacityPolicy,
-    ContainerSpec,
-    Fleet,
-    HealthCheck,
-    Host,
-    Mount,
-    Order,
-    Port,
-    Service,
-    UpdateRules,
-    WorkloadId,
-)
+from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
+from rota.core.model import Amount, CapacityPolicy, Fleet, Host, Order, Service, UpdateRules, WorkloadId
 from rota.core.planning.actions import container_name
 from rota.engine.memory import ImageTraits
 from tests import builders

@@ -56,12 +56,16 @@ def budgets_hold(world: World) -> None:
     assert decision is not None
     stops = {(one.host, one.container_id) for one in decision.actions if isinstance(one, StopInstance)}
     for service in world.fleet.services.values():
-        want = decision.wants[service.id].count
+        want, fill = decision.wants[service.id].count, decision.wants[service.id].fill
         containers = [one for one in observed.containers() if one.workload == service.id]
         live = [one for one in containers if not observed.is_stopping(one)]
         serving = {one.slot for one in live if one.ready}
         still = {one.slot for one in live if one.ready and (one.host, one.id) not in stops}
         least = want - service.max_unavailable.of(want)
+        if fill is not None:  # it is stopped first, one at least at a time, and yields down to its least
+            least = min(want - 1, fill.min - max(service.max_unavailable.of(want), 1))
+            staying = {one.slot for one in live if (one.host, one.id) not in stops}
+            still |= staying if len(staying) >= least else set()
         assert len(still) >= min(least, len(serving)), (
             f"S6: {service.id} is left with {len(still)} of {len(serving)} that serve, at least {least} must"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 import random
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ from rota.engine.worker import (
     WorkerEvent,
     actions_by_host,
 )
+from rota.reconcile import reserved_from_now_on
+from rota.report.state import ledger_document, read_ledger
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 Decide = Callable[[Fleet, ObservedState, Ledger, Now], Decision]
@@ -58,6 +61,11 @@ class Tally:
     calls: int = 0
     restarts: int = 0
 
+    def add(self, other: Tally) -> None:
+        """Count what another run did as well."""
+        for name in ("passes", "checks", "calls", "restarts"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 @dataclass(frozen=True)
 class Published:
@@ -65,6 +73,11 @@ class Published:
 
     ledger: Ledger
     views: dict[str, HostView]
+
+
+def reread(ledger: Ledger, now: Now) -> Ledger:
+    """What a daemon that starts makes of the ledger that another has published."""
+    return reserved_from_now_on(read_ledger(json.dumps(ledger_document(ledger)).encode()), now)
 
 
 class World:
@@ -110,8 +123,7 @@ class World:
         self.wakes: dict[str, float] = {}
         self.decision: Decision | None = None
         self.observed = ObservedState()
-        ledger = self.published.ledger
-        self.ledger = Ledger(hosts=ledger.hosts, pins=ledger.pins, applied=ledger.applied)
+        self.ledger = reread(self.published.ledger, self.clock.now())
         self.known: dict[str, HostView] = {
             name: replace(view, pending=(), stopping=frozenset())
             for name, view in self.published.views.items()
