@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME …]`: runs the named benchmarks, all of them without a name."""
+"""`python -m benchmarks [NAME …]`: runs the named benchmarks, all of them without a name.
+
+A name without its last part stands for all that begin with it: `placement`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 
 from benchmarks import hosts, repository
 from benchmarks.figures import Figures
+from benchmarks.placement import entries
 
 BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "manifests": repository.manifests,
@@ -15,16 +19,20 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "commit": hosts.commit_to_container,
     "rate": hosts.sixty_containers,
     "idle": hosts.idle,
+    **entries.ENTRIES,
 }
 
 
 def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in BENCHMARKS]
+    chosen = {
+        name: [one for one in BENCHMARKS if one == name or one.startswith(f"{name}-")] for name in names
+    }
+    unknown = [name for name, benchmarks in chosen.items() if not benchmarks]
     if unknown:
         print(f"unknown: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
     figures = Figures()
-    for name in names or BENCHMARKS:
+    for name in dict.fromkeys(one for benchmarks in chosen.values() for one in benchmarks) or BENCHMARKS:
         BENCHMARKS[name](figures)
     return 0
 

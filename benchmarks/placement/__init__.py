@@ -1,0 +1,1 @@
+"""Placement, judged: against known rules on the same fleets, a lower bound and an exact solver."""
