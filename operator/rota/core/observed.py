@@ -11,7 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from rota.core.model import NOTHING, Resources, WorkloadId
+from rota.core.model import WorkloadId
+from rota.core.resources import NOTHING, Resources
 
 
 @dataclass(frozen=True, slots=True)
