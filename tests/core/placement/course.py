@@ -276,7 +276,7 @@ class Course:
             return False
         if want.fill is not None and want.count > want.fill.min:
             return self.decision.wants[service.id].fill is None
-        budget = max(other.max_unavailable.of(want.count), want.fill is not None)
+        budget = other.max_unavailable.of(want.count)
         return other.priority < service.priority and self.count(other.id.name) > want.count - budget
 
 

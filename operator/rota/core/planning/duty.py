@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rota.core.ledger import Move
 from rota.core.model import Amount, Fill, Fleet, Order, Service, WorkloadId
-from rota.core.observed import ObservedContainer
+from rota.core.observed import HostState, ObservedContainer
 from rota.core.placement.demand import precedence
 from rota.core.placement.make_room import Eviction, Way
 from rota.core.planning import guard
@@ -104,12 +104,12 @@ def _elastic(service: Service) -> Service:
 
 
 def _slots(workload: WorkloadId, containers: Sequence[ObservedContainer], scene: Scene) -> set[int]:
-    """The slots of what fills that go on: those with an instance on a host of the fleet that stays, and
+    """The slots of what fills that go on: those with an instance that stays and was not left behind, and
     those between one and its successor."""
     staying = {
         one.slot
         for one in containers
-        if one.host in scene.fleet.hosts and not scene.observed.is_stopping(one)
+        if not scene.observed.is_stopping(one) and not _is_left_behind(one, scene)
     }
     between = {
         slot
@@ -120,12 +120,17 @@ def _slots(workload: WorkloadId, containers: Sequence[ObservedContainer], scene:
 
 
 def _left_behind(fill: Fill | None, containers: Sequence[ObservedContainer], scene: Scene) -> dict[int, str]:
-    """The slots of what fills that are only on hosts which left the fleet: they are not moved, for what is
-    left over is found out anew."""
+    """The slots of what fills that are only on hosts which left the fleet and do not answer: they are not
+    moved, for what is left over is found out anew."""
     if fill is None:
         return {}
-    staying = {one.slot for one in containers if one.host in scene.fleet.hosts}
+    staying = {one.slot for one in containers if not _is_left_behind(one, scene)}
     return {one.slot: "its host left the fleet" for one in containers if one.slot not in staying}
+
+
+def _is_left_behind(container: ObservedContainer, scene: Scene) -> bool:
+    gone = container.host not in scene.fleet.hosts
+    return gone and scene.observed.hosts[container.host].state is not HostState.REACHABLE
 
 
 def _images(scene: Scene) -> frozenset[tuple[str, str]]:
