@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import json
 import os
 import uuid
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from rota.clock import Clock
 from rota.controller import Controller
-from rota.core.placement.puzzle import Answer, Puzzle
 from rota.engine.port import Engine, EngineError, Trouble
 from rota.engine.runner import HostSetup, Runner
 from rota.errors import Fatal, Stalled
-from rota.exact import solver
+from rota.exact import on_demand
 from rota.gitrepo.credentials import Credentials
 from rota.gitrepo.source import Source
 from rota.gitrepo.status_branch import StatusBranch, StatusTip
@@ -35,13 +32,6 @@ SEARCH_SECONDS = 3.0
 """For an exhaustive search of a small fleet that has no room: less than a person would wait, since a pass
 must come back to hosts that fail meanwhile."""
 OpenEngine = Callable[[HostSetup], Engine]
-_solver = functools.cache(partial(solver, SEARCH_SECONDS))
-
-
-def _exhaustively(puzzle: Puzzle) -> Answer | None:
-    """The exact solver where it is installed, loaded only once it is needed: it is large."""
-    solve = _solver()
-    return solve(puzzle) if solve is not None else None
 
 
 class Daemon:
@@ -58,7 +48,6 @@ class Daemon:
         open_engine: OpenEngine | None = None,
         on_pass: Callable[[Pass], None] | None = None,
     ) -> None:
-        self._settings = settings
         self._clock = clock
         settings.data.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(settings.data)
@@ -78,7 +67,9 @@ class Daemon:
         self._git = GitWorker(source, branch, clock, self._wake, options)
         limits = Limits(pause_file=settings.pause_file, dry_run=settings.dry_run)
         self.controller = Controller(
-            Reconciler(self._git, self._runner, clock, limits, _exhaustively), clock, on_pass=on_pass
+            Reconciler(self._git, self._runner, clock, limits, on_demand(SEARCH_SECONDS)),
+            clock,
+            on_pass=on_pass,
         )
 
     def __enter__(self) -> Daemon:

@@ -23,17 +23,12 @@ if TYPE_CHECKING:
     from ortools.sat.python import cp_model
 
 SECONDS = 10.0
-EFFORT_PER_SECOND = 0.3
-"""Deterministic time: an idle core of 2021 does 0.4 to 0.6 of it in a second."""
+EFFORT_PER_SECOND = 0.3  # in deterministic time: an idle core of 2021 does 0.4 to 0.6 of it
 NET = 0.9  # the part of the seconds after which the wall clock ends the search; the rest builds models
-FIRST, LOCAL = 1 / 8, 1 / 3
-"""The part of all effort that each way of seating everything may take, and that a local search may."""
-LARGEST = 20_000
-"""Variables (groups × hosts) beyond which a search is not worth beginning."""
-BLOCK = 1_000_000
-"""The greatest weight in one objective: so much may small tiers come to that are solved as one."""
-PARTS = (1, 2, 3)
-"""What needs more than 1/2, 1/3 or 1/4 of a host has room for 1, 2 or 3: implied, but cuts searches short."""
+FIRST, LOCAL = 1 / 8, 1 / 3  # of all effort: what a way of seating everything may take, and a local search
+LARGEST = 20_000  # variables (groups × hosts) beyond which a search is not worth beginning
+BLOCK = 1_000_000  # the greatest weight in one objective, which small tiers share
+PARTS = (1, 2, 3)  # what needs over 1/2, 1/3, 1/4 of a host fits so often: implied, but cuts searches short
 REMEMBERED = 8
 
 Seats = tuple[tuple[int, ...], ...]
@@ -65,10 +60,8 @@ TIER_WAYS = (_Way(), _Way(linearization_level=2), _Way(by_sum=False, cut_level=0
 
 
 def solver(seconds: float = SECONDS) -> Solver | None:
-    """What solves a puzzle within about `seconds` on the wall, or None where OR-Tools is not installed.
-
-    It remembers its last few puzzles: a pass must not search again for what it knows or could not find.
-    """
+    """What solves a puzzle within about `seconds` on the wall, or None where OR-Tools is not installed. It
+    remembers its last few puzzles: a pass must not search again for what it knows or could not find."""
     if _library() is None:
         return None
 
@@ -77,6 +70,12 @@ def solver(seconds: float = SECONDS) -> Solver | None:
         return _Search(puzzle, _most(puzzle), seconds * EFFORT_PER_SECOND, seconds * NET).answer()
 
     return solve
+
+
+def on_demand(seconds: float = SECONDS) -> Solver:
+    """`solver`, looked for only once a puzzle is asked: OR-Tools is large, and slow to load."""
+    found = functools.cache(functools.partial(solver, seconds))
+    return lambda puzzle: solve(puzzle) if (solve := found()) is not None else None
 
 
 def missing() -> str:

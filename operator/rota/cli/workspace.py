@@ -21,9 +21,8 @@ from rota.core.ledger import Ledger
 from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedState
 from rota.core.placement.exhaust import MOST_HOSTS
-from rota.core.placement.puzzle import Answer, Puzzle
 from rota.errors import Fatal, Stalled
-from rota.exact import missing, solver
+from rota.exact import missing, on_demand, solver
 from rota.gitrepo.local import LocalRepository
 from rota.gitrepo.objects import is_commit_id
 from rota.gitrepo.source import Poll, Source
@@ -234,18 +233,13 @@ def decided(fleet: Fleet, observed: ObservedState, ledger: Ledger, at: datetime)
     return decision
 
 
-def exhaustively(puzzle: Puzzle) -> Answer | None:
-    """The exact solver where it is installed, looked for only once it is needed: it is slow to load."""
-    solve = _solver()
-    return solve(puzzle) if solve is not None else None
-
-
-_solver = functools.cache(solver)
+exhaustively = on_demand()
+"""The exact solver where it is installed."""
 
 
 def note_unsearched(decision: Decision, fleet: Fleet) -> None:
     """Say on stderr where a better search might have found a place, and is not installed."""
-    if decision.unplaced and len(fleet.hosts) <= MOST_HOSTS and _solver() is None:
+    if decision.unplaced and len(fleet.hosts) <= MOST_HOSTS and solver() is None:
         click.echo(f"rota: the search for places was not exhaustive. {missing()}", err=True)
 
 
