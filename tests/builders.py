@@ -7,6 +7,7 @@ from datetime import time
 from zoneinfo import ZoneInfo
 
 from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
+from rota.core.ids import WorkloadId
 from rota.core.model import (
     Amount,
     CapacityPolicy,
@@ -16,8 +17,8 @@ from rota.core.model import (
     Override,
     Service,
     UpdateRules,
+    Weekly,
     Window,
-    WorkloadId,
 )
 from rota.core.resources import Resources
 
@@ -70,14 +71,13 @@ def policy(**fields: object) -> CapacityPolicy:
 
 
 def window(start: str, end: str, replicas: dict[str, int] | None = None, **fields: object) -> Window:
-    """A window on all days; times as HH:MM, end 24:00 allowed."""
-    made = Window(
-        name="day",
-        days=frozenset(range(7)),
+    """A window on all days, or on `days`; times as HH:MM, end 24:00 allowed."""
+    hours = Weekly(
+        days=fields.pop("days", frozenset(range(7))),  # type: ignore[arg-type]
         start=time.fromisoformat(start),
         end=None if end == "24:00" else time.fromisoformat(end),
-        replicas=amounts(replicas or {}),
     )
+    made = Window(name="day", hours=hours, replicas=amounts(replicas or {}))
     return replace(made, **fields)  # type: ignore[arg-type]
 
 

@@ -65,7 +65,8 @@ class ShiftedClock:
 
     def now(self) -> Now:
         mono = time.monotonic()
-        return Now(wall=self.start + timedelta(seconds=(mono - self.origin) * self.speed), mono=mono)
+        wall = self.start + timedelta(seconds=(mono - self.origin) * self.speed)
+        return Now(wall=wall, mono=mono, speed=self.speed)
 
     def real_seconds(self, wall_seconds: float) -> float:
         return wall_seconds / self.speed

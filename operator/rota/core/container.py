@@ -77,7 +77,7 @@ class ContainerSpec:
     @property
     def pinned(self) -> bool:
         """Its data lives on one host: each slot stays where its named volumes are."""
-        return any(mount.kind == "volume" for mount in self.volumes)
+        return bool(self.volumes) and any(mount.kind == "volume" for mount in self.volumes)
 
     @property
     def fixed_ports(self) -> tuple[tuple[int, str], ...]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
 
 PinKey = tuple[WorkloadId, int]
 """A slot: (workload, number)."""
@@ -78,12 +78,40 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeRecord:
+    """How one workload met an edge of the wall clock at which it grows, or is going to.
+
+    `policy` and `window` name the rule that begins to hold at `at`. `wanted` instances are to be healthy
+    then; `ready` are, as far as is known. `begun` is when its lead began, None where it has none.
+    `offset` is by how many seconds of the wall clock all of them were ready after the edge, negative
+    where it was before it, None while they are not. `elastic`: it fills, and `wanted` is what that came to.
+    `after_room`: it needed room that only the edge frees. `over`: nothing will change about it any more.
+    """
+
+    at: datetime
+    policy: str
+    window: str
+    workload: WorkloadId
+    wanted: int
+    ready: int = 0
+    begun: datetime | None = None
+    offset: float | None = None
+    elastic: bool = False
+    after_room: bool = False
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """`failures`, `targets` and `moves_begun` live with the daemon; the rest is kept on the status branch.
+    """`failures`, `targets`, `moves_begun` and `starting` live with the daemon; the rest is kept on the
+    status branch.
 
     `fleet` is the identity (name and uid) under which everything that runs was started. `reservations`
     hold freed room for its claimant, `moves` are under way by choice, `displaced` are the slots that were
     stopped for a higher priority and have no place yet; `moves_begun` are instants of monotonic time.
+    `edges` are those at which something grew or is going to, the latest few, in order. `starting` says since
+    when (monotonic time) the start of a container is asked for, by (host, name); `start_times` how many
+    seconds the last starts of a workload took until it was healthy, pull included.
     """
 
     fleet: str = ""
@@ -96,3 +124,6 @@ class Ledger:
     moves: Mapping[PinKey, Move] = field(default_factory=dict)
     displaced: frozenset[PinKey] = frozenset()
     moves_begun: tuple[float, ...] = ()
+    edges: tuple[EdgeRecord, ...] = ()
+    starting: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    start_times: Mapping[WorkloadId, tuple[float, ...]] = field(default_factory=dict)

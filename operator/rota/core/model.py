@@ -7,29 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from rota.core.container import ContainerSpec
+from rota.core.ids import WorkloadId
 from rota.core.resources import NOTHING, Resources
-
-
-class WorkloadId(NamedTuple):
-    """The identity of a workload: unique over all workload kinds of a namespace."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-    @classmethod
-    def parse(cls, text: str) -> WorkloadId:
-        """Read `namespace/name`, the form that labels and the status branch carry."""
-        namespace, _, name = text.partition("/")
-        return cls(namespace, name)
+from rota.core.rules import ANYWHERE, PlacementRules, Requirement, Taint
 
 
 class Source(NamedTuple):
@@ -51,25 +37,6 @@ class FailureSettings:
     suspect_after: float = 3.0
 
 
-class Effect(StrEnum):
-    """What a taint does to workloads that do not tolerate it: none may come, or none may stay either."""
-
-    NO_SCHEDULE = "NoSchedule"
-    NO_EXECUTE = "NoExecute"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taint:
-    """A mark of a host that only workloads with a matching toleration accept."""
-
-    key: str
-    value: str = ""
-    effect: Effect = Effect.NO_SCHEDULE
-
-    def __str__(self) -> str:
-        return f"{self.key}={self.value}" if self.value else self.key
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """A machine with a Docker Engine. `cpu` and `memory` left None are what the Engine reports;
@@ -86,111 +53,8 @@ class Host:
     reserved: Resources = NOTHING
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
+    cost_per_hour: float = 0.0
     source: Source | None = None
-
-
-class Operator(StrEnum):
-    """How a selector compares a host label with its values."""
-
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """One condition of a host selector. `matchLabels` arrives here as `In` with one value."""
-
-    key: str
-    operator: Operator
-    values: tuple[str, ...] = ()
-
-    def met_by(self, labels: Mapping[str, str]) -> bool:
-        value = labels.get(self.key)
-        match self.operator:
-            case Operator.IN:
-                return value is not None and value in self.values
-            case Operator.NOT_IN:
-                return value is None or value not in self.values
-            case Operator.EXISTS:
-                return value is not None
-            case Operator.DOES_NOT_EXIST:
-                return value is None
-
-    def __str__(self) -> str:
-        match self.operator:
-            case Operator.IN if len(self.values) == 1:
-                return f"{self.key}={self.values[0]}"
-            case Operator.IN | Operator.NOT_IN:
-                return f"{self.key} {self.operator} ({', '.join(self.values)})"
-            case _:
-                return f"{self.key} {self.operator}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Toleration:
-    """Accepts the taints of `key`, of any value and any effect where these are None."""
-
-    key: str
-    value: str | None = None
-    effect: Effect | None = None
-
-    def accepts(self, taint: Taint) -> bool:
-        return (
-            self.key == taint.key
-            and self.value in (None, taint.value)
-            and self.effect in (None, taint.effect)
-        )
-
-
-class Strategy(StrEnum):
-    """How feasible hosts are ranked."""
-
-    SPREAD = "spread"
-    PACK = "pack"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """Instances are spread over the values of the host label `key`.
-
-    `hard` (`DoNotSchedule`): no value may have more than `max_skew` instances above the value that has
-    the fewest. Otherwise (`ScheduleAnyway`) evenness is only what is tried first.
-    """
-
-    key: str
-    max_skew: int = 1
-    hard: bool = False
-
-
-HOST_SCOPE = "host"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Affinity:
-    """With, or as anti-affinity apart from, the instances of another workload (or its own, apart).
-
-    `scope` is "host", or the host label whose equal values count as together. Not `required`: it only
-    ranks hosts.
-    """
-
-    workload: WorkloadId
-    scope: str = HOST_SCOPE
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacementRules:
-    """Which hosts may run a workload, and which of them it prefers."""
-
-    host_selector: tuple[Requirement, ...] = ()
-    tolerations: tuple[Toleration, ...] = ()
-    max_per_host: int | None = None
-    spread: tuple[Spread, ...] = ()
-    affinity: tuple[Affinity, ...] = ()
-    anti_affinity: tuple[Affinity, ...] = ()
-    strategy: Strategy = Strategy.SPREAD
 
 
 class Order(StrEnum):
@@ -259,7 +123,7 @@ class Service:
     spec_hash: str
     priority: int = 100
     labels: Mapping[str, str] = field(default_factory=dict)
-    placement: PlacementRules = PlacementRules()
+    placement: PlacementRules = ANYWHERE
     update: UpdateRules = UpdateRules()
     max_unavailable: Amount = Amount(value=0)
     source: Source | None = None
@@ -270,19 +134,42 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """A half-open interval [start, end) on the local civil line, on certain days of the week.
+class Weekly:
+    """A half-open interval [start, end) on the local civil line, on certain days of the week, or on none.
 
-    `days` counts from 0 = Monday. An `end` before `start` lies on the next day and the window
+    `days` counts from 0 = Monday. An `end` before `start` lies on the next day and the interval
     belongs to the day it starts on; `end` None is the midnight that ends the day, "24:00".
     """
 
-    name: str
     days: frozenset[int]
     start: time
     end: time | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduled:
+    """Openings by a cron schedule of five fields, each of `duration` seconds of elapsed time."""
+
+    cron: str
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of time that comes again and again, and what is wanted meanwhile.
+
+    It opens by its hours, on the local dates `also_on` besides (weekly hours only), and on none of the
+    local dates `except_on`; no date is in both. A date is the one on which an opening starts.
+    `lead` is how many seconds before its start what grows begins; None where that is learnt ("auto").
+    """
+
+    name: str
+    hours: Weekly | Scheduled
     replicas: Mapping[WorkloadId, Amount | Fill]
+    also_on: frozenset[date] = frozenset()
+    except_on: frozenset[date] = frozenset()
     priority: int = 0
+    lead: float | None = None
     source: Source | None = None
 
 

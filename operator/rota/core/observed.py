@@ -11,16 +11,20 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
 from rota.core.resources import NOTHING, Resources
 
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """One reading of both clocks: `wall` (UTC) for windows, `mono` (seconds) for waits and ages."""
+    """One reading of both clocks: `wall` (UTC) for windows, `mono` (seconds) for waits and ages.
+
+    `speed` is how many seconds of `wall` pass in one of `mono`: 1, but for a daemon on a faster clock.
+    """
 
     wall: datetime
     mono: float
+    speed: float = 1.0
 
 
 class HostState(StrEnum):
@@ -44,6 +48,9 @@ class ContainerState(StrEnum):
     EXITED = "exited"
     DEAD = "dead"
     REMOVING = "removing"
+
+
+_RUNNING = (ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED)
 
 
 class Health(StrEnum):
@@ -92,7 +99,7 @@ class ObservedContainer:
 
     @property
     def running(self) -> bool:
-        return self.state in (ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED)
+        return self.state in _RUNNING
 
     @property
     def ready(self) -> bool:
