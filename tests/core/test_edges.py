@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota.core.edges import Almanac, edges, instant, moment
+from rota.core.edges import Almanac, edges
+from rota.core.hours import instant, moment
 from rota.core.model import CapacityPolicy, Fleet, Override, Window
 from rota.core.windows import interval_on, next_edge
 from tests import builders

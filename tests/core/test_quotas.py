@@ -12,19 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rota.core.edges import edges
-from rota.core.model import (
-    Amount,
-    CapacityPolicy,
-    Fill,
-    Fleet,
-    Operator,
-    Override,
-    Quota,
-    Requirement,
-    WorkloadId,
-)
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, CapacityPolicy, Fill, Fleet, Override, Quota
 from rota.core.quotas import breaches, in_words, usage
 from rota.core.resources import Resources
+from rota.core.rules import Operator, Requirement
 from rota.core.windows import wanted
 from tests import builders
 from tests.core.test_windows import local, override, policies, utc

@@ -2,39 +2,32 @@
 
 `windows` judges one instant and resolves the few dates around it. Over a year the same midnights would be
 resolved thousands of times; here each is resolved once for its zone, and a time of day is added to it where
-the clocks do not change on that date. Instants are whole microseconds since 1970: sums and sorts are cheap.
+the clocks do not change on that date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from rota.core.model import Fleet, Override, Window
-from rota.core.windows import resolve
+from rota.core.hours import DAY, REACH, Calendar, Span, days_open, instant, moment
+from rota.core.model import Fleet, Override, Scheduled, Weekly, Window
 
-Span = tuple[int, int]
-"""A half-open span between two moments."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = timedelta(days=1)
-_DAY_LENGTH = _DAY // _MICROSECOND
-_REACH = 3 * _DAY
-"""No window that begins on a date is open three days away from that date in UTC, whatever the zone."""
+_NEAR = 32
+"""The spans of a stretch of at most so many dates are kept for the next pass, which asks for the same."""
 
 
-def moment(at: datetime) -> int:
-    """An aware instant as microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
+class Pattern(NamedTuple):
+    """When a window opens, whatever it is called and asks for."""
 
-
-def instant(at: int) -> datetime:
-    """A moment as an instant in UTC."""
-    return _EPOCH + at * _MICROSECOND
+    zone: ZoneInfo
+    hours: Weekly | Scheduled
+    also_on: frozenset[date]
+    except_on: frozenset[date]
 
 
 def edges(fleet: Fleet, start: datetime, end: datetime) -> tuple[datetime, ...]:
@@ -43,16 +36,29 @@ def edges(fleet: Fleet, start: datetime, end: datetime) -> tuple[datetime, ...]:
     The same as asking `windows.next_edge` again and again, but hundreds of times faster.
     """
     almanac = Almanac(start, end)
-    found = {
-        at
-        for policy in fleet.policies
-        for window in policy.windows
-        for span in almanac.spans(window, policy.zone)
-        for at in span
-    }
-    found.update(at for override in fleet.overrides for at in almanac.span(override))
     first, last = moment(start), moment(end)
+    found: set[int] = set()
+    for policy in fleet.policies:
+        for window in policy.windows:
+            for span in touching(almanac.spans(window, policy.zone), first, last):
+                found.update(span)
+    found.update(at for override in fleet.overrides for at in almanac.span(override))
     return tuple(instant(at) for at in sorted(found) if first < at <= last)
+
+
+def touching(spans: Sequence[Span], first: int, last: int) -> Sequence[Span]:
+    """Those of the spans of a window that end at `first` or later and begin at `last` or earlier."""
+    begin = bisect_left(spans, first, key=lambda span: span[1])
+    return spans[begin : bisect_right(spans, last, key=lambda span: span[0])]
+
+
+def _resolved(calendar: Calendar, pattern: Pattern) -> Sequence[Span]:
+    _, hours, also_on, except_on = pattern
+    window = Window(name="", hours=hours, replicas={}, also_on=also_on, except_on=except_on)
+    return tuple(calendar.spans(window))
+
+
+_kept = lru_cache(maxsize=256)(_resolved)
 
 
 class Almanac:
@@ -62,69 +68,33 @@ class Almanac:
     """
 
     def __init__(self, start: datetime, end: datetime) -> None:
-        self._first = start.astimezone(UTC).date() - _REACH
-        self._days = (end.astimezone(UTC).date() + _REACH - self._first).days
+        self._start, self._last = start.astimezone(UTC).date(), end.astimezone(UTC).date() + REACH * DAY
         self._before, self._after = moment(start) - 1, moment(end) + 1
-        self._calendars: dict[ZoneInfo, _Calendar] = {}
-        self._spans: dict[tuple[ZoneInfo, frozenset[int], time, time | None], Sequence[Span]] = {}
+        self._calendars: dict[tuple[ZoneInfo, int], Calendar] = {}
+        self._spans: dict[Pattern, Sequence[Span]] = {}
 
     def spans(self, window: Window, zone: ZoneInfo) -> Sequence[Span]:
-        """All spans of `window` in order that touch the stretch, and perhaps a few around it."""
-        key = (zone, window.days, window.start, window.end)
-        if key not in self._spans:
-            if zone not in self._calendars:
-                self._calendars[zone] = _Calendar(zone, self._first, self._days)
-            self._spans[key] = tuple(self._calendars[zone].spans(window))
-        return self._spans[key]
+        """All spans of `window` in order that touch the stretch, and perhaps a few around it.
+
+        One that is open all the time has a single span, from somewhere before it to somewhere behind.
+        """
+        return self.spans_of(Pattern(zone, window.hours, window.also_on, window.except_on))
+
+    def spans_of(self, pattern: Pattern) -> Sequence[Span]:
+        """The same for whatever window opens by `pattern`."""
+        if pattern not in self._spans:
+            calendar = self._calendar(pattern.zone, days_open(pattern.hours))
+            self._spans[pattern] = (_kept if calendar.days <= _NEAR else _resolved)(calendar, pattern)
+        return self._spans[pattern]
+
+    def _calendar(self, zone: ZoneInfo, before: int) -> Calendar:
+        """The dates of the stretch and so many days before it."""
+        if (zone, before) not in self._calendars:
+            first = self._start - before * DAY
+            self._calendars[zone, before] = Calendar(zone, first, (self._last - first).days)
+        return self._calendars[zone, before]
 
     def span(self, override: Override) -> Span:
         """The span in which an Override is in force; what lies outside of the stretch is cut off."""
         start = self._before if override.start is None else max(moment(override.start), self._before)
         return start, min(moment(override.until), self._after)
-
-
-@dataclass(frozen=True)
-class _Calendar:
-    """Consecutive dates of one zone."""
-
-    zone: ZoneInfo
-    first: date
-    days: int
-
-    @cached_property
-    def midnights(self) -> Sequence[int]:
-        """The moment at which each date begins, with those of the two days after the last one."""
-        return [self._resolve(day, time(0)) for day in range(self.days + 2)]
-
-    @cached_property
-    def plain(self) -> Sequence[bool]:
-        """Whether each date lasts 24 hours: then a clock time is that long after its midnight."""
-        return [
-            after - before == _DAY_LENGTH
-            for before, after in zip(self.midnights, self.midnights[1:], strict=False)
-        ]
-
-    def spans(self, window: Window) -> Iterator[Span]:
-        """What `windows.interval_on` gives for each date, without dates on which there is none."""
-        overnight = window.end is None or window.end < window.start
-        opens, closes = window.start, window.end or time(0)
-        after_midnight = _length(opens), _length(closes)
-        midnights, plain, ahead = self.midnights, self.plain, int(overnight)
-        weekday = self.first.weekday()
-        for day in range(self.days):
-            if (weekday + day) % 7 not in window.days:
-                continue
-            last = day + ahead
-            start = midnights[day] + after_midnight[0] if plain[day] else self._resolve(day, opens)
-            end = midnights[last] + after_midnight[1] if plain[last] else self._resolve(last, closes)
-            if start < end:
-                yield start, end
-
-    def _resolve(self, day: int, at: time) -> int:
-        return moment(resolve(self.first + day * _DAY, at, self.zone))
-
-
-def _length(at: time) -> int:
-    """How long after midnight a clock shows `at`, in microseconds, on a date without a change."""
-    since = timedelta(hours=at.hour, minutes=at.minute, seconds=at.second, microseconds=at.microsecond)
-    return since // _MICROSECOND

@@ -1,31 +1,18 @@
-"""What quotas allow, against what windows and Overrides will want over the coming year.
-
-Nothing here is simulated: what is wanted depends only on which windows are open and which Overrides are in
-force. Each of these is a bit, a year is the moments at which bits flip, and every set of bits that occurs is
-judged once, however many days show it.
-"""
+"""What quotas allow, against what windows and Overrides will want over the coming year."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cached_property
 
-from rota.core.edges import Almanac, Span, instant, moment
-from rota.core.model import (
-    INSTANCES,
-    CapacityPolicy,
-    Fleet,
-    Override,
-    Quota,
-    Service,
-    Window,
-    WorkloadId,
-)
+from rota.core.hours import instant
+from rota.core.ids import WorkloadId
+from rota.core.model import INSTANCES, Fleet, Quota, Service
+from rota.core.outlook import Demand, Outlook
 from rota.core.quantities import format_amount
-from rota.core.windows import Want, by_name, chosen_windows, forces, replaces, want_of
+from rota.core.windows import Want
 
 _SHOWN = 6
 """So many shares are told one by one: who wants most is who can give most."""
@@ -84,7 +71,9 @@ def breaches(fleet: Fleet, start: datetime, days: int = 365) -> tuple[Breach, ..
     Two spans are one breach where the same workloads want the same by the same rules; workloads that
     want nothing of its dimension do not tell them apart.
     """
-    outlook = _Outlook(fleet, start, start + timedelta(days=days))
+    if not fleet.quotas:
+        return ()
+    outlook = Outlook(fleet, start, start + timedelta(days=days))
     quotas = sorted(fleet.quotas, key=lambda quota: (quota.namespace, quota.name))
     return tuple(
         breach
@@ -112,123 +101,7 @@ def _each(service: Service, dimension: str) -> int:
     return next((amount for name, amount in service.requests.items() if name == dimension), 0)
 
 
-@dataclass(frozen=True)
-class _Demand:
-    """What is wanted of one workload, by the bits of what is open and in force.
-
-    `policies` are those that name it, each with its windows that do; `overrides` those that set its
-    replicas or force a window of such a policy.
-    """
-
-    service: Service
-    policies: Sequence[tuple[CapacityPolicy, Sequence[tuple[int, Window]]]]
-    overrides: Sequence[tuple[int, Override]]
-    _known: dict[int, Want] = field(default_factory=dict)
-
-    @cached_property
-    def deciding(self) -> int:
-        """The bits that this workload depends on; all others are nothing to it."""
-        bits = 0
-        for bit, _ in self.overrides:
-            bits |= bit
-        for _, windows in self.policies:
-            for bit, _ in windows:
-                bits |= bit
-        return bits
-
-    def want(self, bits: int) -> Want:
-        deciding = bits & self.deciding
-        known = self._known.get(deciding)
-        if known is None:
-            known = self._known[deciding] = self._want(deciding)
-        return known
-
-    def _want(self, bits: int) -> Want:
-        active = tuple(override for bit, override in self.overrides if bits & bit)
-        chosen = tuple(
-            (policy, chosen_windows(policy, tuple(window for bit, window in windows if bits & bit), active))
-            for policy, windows in self.policies
-        )
-        return want_of(self.service, chosen, active)
-
-    def zone(self, rule: str) -> tzinfo:
-        """The zone of the policy that a rule names, UTC where it names none."""
-        ruling = (policy.zone for policy, _ in self.policies if rule.startswith(f"window {policy.name}/"))
-        return next(ruling, UTC)
-
-
-class _Outlook:
-    """A stretch of time of one fleet: which bits are set when, and what that makes of each workload.
-
-    What it has found once it keeps, for many quotas look at the same workloads and hours.
-    """
-
-    def __init__(self, fleet: Fleet, start: datetime, end: datetime) -> None:
-        self.fleet = fleet
-        self.start, self.end = moment(start), moment(end)
-        self._almanac = Almanac(start, end)
-        self._spans: dict[int, Sequence[Span]] = {}
-        self._overrides = [
-            (self._new_bit((self._almanac.span(override),)), override) for override in fleet.overrides
-        ]
-        self._policies = self._policies_by_workload()
-        self._demands: dict[WorkloadId, _Demand] = {}
-        self._states: dict[int, Sequence[tuple[int, int]]] = {}
-
-    def _new_bit(self, spans: Sequence[Span]) -> int:
-        bit = 1 << len(self._spans)
-        self._spans[bit] = spans
-        return bit
-
-    def _policies_by_workload(
-        self,
-    ) -> Mapping[WorkloadId, Sequence[tuple[CapacityPolicy, Sequence[tuple[int, Window]]]]]:
-        """For each workload the policies that name it, by name, with those of their windows that do."""
-        found: dict[WorkloadId, list[tuple[CapacityPolicy, Sequence[tuple[int, Window]]]]] = {}
-        for policy in by_name(self.fleet):
-            windows = [
-                (self._new_bit(self._almanac.spans(window, policy.zone)), window) for window in policy.windows
-            ]
-            named = set(policy.base).union(*(window.replicas for window in policy.windows))
-            for workload in named:
-                naming = [(bit, window) for bit, window in windows if workload in window.replicas]
-                found.setdefault(workload, []).append((policy, naming))
-        return found
-
-    def demand(self, service: Service) -> _Demand:
-        """What is wanted of a workload, by bits."""
-        if service.id not in self._demands:
-            policies = self._policies.get(service.id, ())
-            overrides = [
-                (bit, override)
-                for bit, override in self._overrides
-                if replaces(override, service.id) or any(forces(override, policy) for policy, _ in policies)
-            ]
-            self._demands[service.id] = _Demand(service, policies, overrides)
-        return self._demands[service.id]
-
-    def states(self, deciding: int) -> Sequence[tuple[int, int]]:
-        """The beginning and every moment at which one of the `deciding` bits flips, with those then set."""
-        if deciding not in self._states:
-            self._states[deciding] = tuple(self._sweep(deciding))
-        return self._states[deciding]
-
-    def _sweep(self, deciding: int) -> Iterator[tuple[int, int]]:
-        flips = {self.start: 0}
-        for bit, spans in self._spans.items():
-            for begin, until in spans if bit & deciding else ():
-                if self.start < until and begin < min(until, self.end):
-                    first = max(begin, self.start)
-                    flips[first] = flips.get(first, 0) ^ bit
-                    flips[until] = flips.get(until, 0) ^ bit
-        bits = 0
-        for at in sorted(flips):
-            if at < self.end:
-                bits ^= flips[at]
-                yield at, bits
-
-
-def _of_quota(quota: Quota, outlook: _Outlook) -> Iterator[Breach]:
+def _of_quota(quota: Quota, outlook: Outlook) -> Iterator[Breach]:
     covered = [
         outlook.demand(service) for service in outlook.fleet.services.values() if quota.covers(service)
     ]
@@ -268,7 +141,7 @@ class _Group:
     """Workloads that depend on the same bits, with what one instance of each takes of a dimension."""
 
     def __init__(self) -> None:
-        self.takers: list[tuple[_Demand, int]] = []
+        self.takers: list[tuple[Demand, int]] = []
         self._uses: dict[tuple[Share, ...], _Use] = {}
         self._known: dict[int, _Use] = {}
 
@@ -288,7 +161,7 @@ _Excess = tuple[_Use, ...]
 
 
 def _excesses(
-    takers: Iterable[tuple[_Demand, int]], hard: int, occurring: Iterable[int]
+    takers: Iterable[tuple[Demand, int]], hard: int, occurring: Iterable[int]
 ) -> tuple[Sequence[_Excess], Mapping[int, int]]:
     """The distinct ways in which more than `hard` is wanted, and under which bits each of them is."""
     groups: dict[int, _Group] = defaultdict(_Group)
@@ -303,7 +176,7 @@ def _excesses(
     return tuple(numbers), under
 
 
-def _shares(takers: Iterable[tuple[_Demand, int]], bits: int) -> Iterator[Share]:
+def _shares(takers: Iterable[tuple[Demand, int]], bits: int) -> Iterator[Share]:
     """Who wants how much, without those who want nothing."""
     for demand, each in takers:
         want = demand.want(bits)
