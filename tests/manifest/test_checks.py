@@ -293,5 +293,5 @@ def test_dated_findings_are_warnings_and_no_part_of_validity() -> None:
     (finding,) = dated_findings(loaded.fleet, until)
     assert finding.severity == "warning"
     assert str(finding) == (
-        "o.yaml:1:1: Override shop/rush ended at 2026-11-28T02:00:00+01:00 (at spec.until). Delete it."
+        "o.yaml:6:10: Override shop/rush ended at 2026-11-28T02:00:00+01:00 (at spec.until). Delete it."
     )

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 
 from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
+from rota.core.ids import WorkloadId
 from rota.core.model import (
-    Affinity,
     Amount,
-    Effect,
     FailureSettings,
     Fill,
     Fleet,
     Host,
     Loss,
-    Operator,
     Order,
     Override,
-    PlacementRules,
     Quota,
-    Requirement,
+    Scheduled,
     Service,
     Source,
+    UpdateRules,
+    Weekly,
+    Window,
+)
+from rota.core.resources import Resources
+from rota.core.rules import (
+    Affinity,
+    Effect,
+    Operator,
+    PlacementRules,
+    Requirement,
     Spread,
     Strategy,
     Taint,
     Toleration,
-    UpdateRules,
-    Window,
-    WorkloadId,
 )
-from rota.core.resources import Resources
 from rota.manifest.workload import spec_hash
 from tests.manifest.trees import FLEET, HOST, OVERRIDE, POLICY, QUOTA, SERVICE, edited, load
 
@@ -287,22 +291,53 @@ def test_policy() -> None:
     assert policy.windows == (
         Window(
             name="day",
-            days=frozenset({0, 1}),
-            start=time(7),
-            end=time(20),
+            hours=Weekly(days=frozenset({0, 1}), start=time(7), end=time(20)),
             replicas={web: Amount(value=50, percent=True)},
             source=Source("p.yaml", 8, 7),
         ),
         Window(
             name="late",
-            days=frozenset({6}),
-            start=time(22),
-            end=None,
+            hours=Weekly(days=frozenset({6}), start=time(22), end=None),
             replicas={web: Amount(value=0)},
             priority=5,
             source=Source("p.yaml", 9, 7),
         ),
     )
+
+
+def window_of(stated: str) -> Window:
+    """The only window of a policy, of these hours."""
+    old = 'days: [mon, tue], start: "07:00", end: "20:00"'
+    (policy,) = fleet_of(web=SERVICE, p=edited(POLICY, old, stated)).policies
+    return policy.windows[0]
+
+
+def test_a_window_by_schedule() -> None:
+    window = window_of('schedule: "0 22 L * *", duration: 10h30m, except: {dates: [2026-12-31]}')
+    assert window.hours == Scheduled(cron="0 22 L * *", duration=37800.0)
+    assert (window.also_on, window.except_on) == (frozenset(), {date(2026, 12, 31)})
+
+
+def test_a_window_on_stated_dates_only() -> None:
+    window = window_of('start: "07:00", end: "24:00", also: {dates: ["2026-12-24", 2027-12-24]}')
+    assert window.hours == Weekly(days=frozenset(), start=time(7), end=None)
+    assert window.also_on == {date(2026, 12, 24), date(2027, 12, 24)}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"), [("auto", None), ("0s", 0.0), ("10m", 600.0), ("6h", 21600.0), ("1h30m", 5400.0)]
+)
+def test_lead(stated: str, expected: float | None) -> None:
+    hours = 'days: [mon, tue], start: "07:00", end: "20:00"'
+    assert window_of(f"{hours}, lead: {stated}").lead == expected
+    assert window_of(hours).lead is None
+
+
+@pytest.mark.parametrize(("stated", "expected"), [("0", 0.0), ("2", 2.0), ("0.125", 0.125)])
+def test_what_a_host_costs(stated: str, expected: float) -> None:
+    fleet = fleet_of(h=edited(HOST, '2375"}', f'2375", cost: {{perHour: {stated}}}}}'))
+    assert fleet.hosts["h1"].cost_per_hour == expected
+    assert fleet_of(h=HOST).hosts["h1"].cost_per_hour == 0.0
 
 
 @pytest.mark.parametrize(
@@ -374,7 +409,7 @@ def test_override(target: str, effect: str, expected: dict[str, object]) -> None
         until=datetime(2026, 11, 28, 2, tzinfo=timezone(timedelta(hours=1))),
         start=datetime(2026, 11, 27, 6, tzinfo=UTC),
         reason="rush",
-        source=Source("o.yaml", 1),
+        source=Source("o.yaml", 6, 10),
         **expected,  # type: ignore[arg-type]
     )
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
 from rota.core.resources import Resources
 from rota.manifest.load import Loader
 from rota.manifest.tree import Entry
@@ -257,7 +257,7 @@ def test_the_example_repository_fits_by_day_and_by_night_but_not_both() -> None:
     fleet = Loader().load(folder(EXAMPLE)).fleet
     assert fleet is not None
     (policy,) = fleet.policies
-    (day,) = policy.windows
+    day, _holiday = policy.windows
 
     def needed(counts: dict[str, int]) -> Resources:
         total = Resources()
@@ -309,12 +309,26 @@ def test_a_thousand_manifests_take_well_under_a_second() -> None:
     assert perf_counter() - began < 3
 
 
+CRON = edited(
+    edited(POLICY, "hours, ", "cron, ").replace("  base: {replicas: {web: 1}}\n", ""),
+    'days: [mon, tue], start: "07:00", end: "20:00"',
+    'schedule: "0 22 L * *", duration: 10h, priority: 1, lead: 10m, except: {dates: [2026-12-31]}',
+)
+DATES = edited(
+    CRON.replace("cron, ", "dates, "),
+    'schedule: "0 22 L * *", duration: 10h, priority: 1, lead: 10m, except: {dates: [2026-12-31]}',
+    'start: "07:00", end: "20:00", priority: 2, also: {holidays: {country: DE, subdivision: BE}},'
+    " except: {dates: [2026-12-25], ics: a.ics}",
+)
 NEAR = "  placement: {spread: [{key: zone}], affinity: [{service: web, scope: zone}]}\n"
 ALL = {
     "fleet.yaml": edited(FLEET, "{}", "{survive: {hosts: 1}, disruption: {maxMovesPerHour: 5}}"),
     "h.yaml": edited(HOST, '2375"}', '2375", resources: {gpu: 1}, taints: [{key: a, effect: NoExecute}]}'),
     "web.yaml": edited(SERVICE, "memory: 1Gi", "memory: 1Gi, gpu: 1") + NEAR,
     "p.yaml": edited(POLICY, "50%", "{fill: true, min: 1, max: 2}"),
+    "c.yaml": CRON,
+    "d.yaml": DATES,
+    "a.ics": "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20261224\nEND:VEVENT\nEND:VCALENDAR\n",
     "q.yaml": QUOTA,
     "o.yaml": OVERRIDE,
 }

@@ -26,6 +26,7 @@ SOUND = {
     for text in (FLEET, HOST, SERVICE, POLICY, QUOTA, OVERRIDE)
     for document in parse("x.yaml", text.encode()).documents
 }
+HOURS = 'days: [mon, tue], start: "07:00", end: "20:00"'
 NEAR = """\
   placement:
     spread: [{key: zone, maxSkew: 2, whenUnsatisfiable: DoNotSchedule}]
@@ -40,6 +41,9 @@ FULL = (
         for text in (
             edited(FLEET, "{}", "{survive: {hosts: 1}, disruption: {maxMovesPerHour: 5}}"),
             edited(HOST, '2375"}', '2375", resources: {gpu: 1}, taints: [{key: a, effect: NoExecute}]}'),
+            edited(HOST, '2375"}', '2375", cost: {perHour: 2}}'),
+            edited(POLICY, HOURS, 'schedule: "0 22 * * *", duration: 8h, except: {ics: a.ics}, lead: auto'),
+            edited(POLICY, HOURS, f"{HOURS}, also: {{dates: [2026-12-24], holidays: {{country: DE}}}}"),
             edited(SERVICE, "1Gi", "1Gi, gpu: 1") + NEAR,
             edited(POLICY, "50%", "{fill: true, min: 1, max: 2, weight: 1}"),
             edited(QUOTA, "cpu: 24", "gpu: 1") + "  selector: {matchLabels: {a: b}}\n",
@@ -161,6 +165,13 @@ def test_gate_and_words_and_editors_agree(document: ParsedDocument, data: st.Dat
 def gate(name: str) -> jsonschema_rs.Draft202012Validator:
     registry = jsonschema_rs.Registry([(schema(each)["$id"], schema(each)) for each in NAMES])
     return jsonschema_rs.Draft202012Validator(schema(name), registry=registry, offline=True)
+
+
+def test_what_a_host_costs_may_have_a_fraction() -> None:
+    (document,) = parse("h.yaml", edited(HOST, '2375"}', '2375", cost: {perHour: 0.42}}').encode()).documents
+    assert violations("Host", document) == ()
+    (whole,) = parse("h.yaml", edited(HOST, '2375"}', '2375", capacity: {cpu: 2.0}}').encode()).documents
+    assert len(violations("Host", whole)) == 1
 
 
 def test_sound_manifests_never_import_the_slow_validator() -> None:

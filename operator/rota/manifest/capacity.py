@@ -1,21 +1,22 @@
-"""CapacityPolicy and Override documents: civil times, instants, and which effect fits which target."""
+"""CapacityPolicy and Override documents: zones, instants, and which effect fits which target."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
-from functools import cache
-from importlib.resources import files
+from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from rota.core.model import Amount, CapacityPolicy, Fill, Override, Window, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, CapacityPolicy, Fill, Override, Window
 from rota.core.windows import BASE
-from rota.manifest.problem import Pointer, did_you_mean, shown
+from rota.manifest.exceptions import sound_year
+from rota.manifest.problem import Pointer, shown
 from rota.manifest.quantity import amount
 from rota.manifest.reader import Reader
+from rota.manifest.window import window
+from rota.manifest.zones import meant, zone, zones
 
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EFFECTS: Final = {
     "replicas": "Service",
     "window": "CapacityPolicy",
@@ -25,20 +26,13 @@ EFFECTS: Final = {
 }
 
 
-@cache
-def _zones() -> frozenset[str]:
-    # The list of the package, not of the machine: what is valid must not differ between machines,
-    # and names such as "localtime" must not be.
-    return frozenset(files("tzdata").joinpath("zones").read_text("ascii").split())
-
-
 def capacity_policy(reader: Reader) -> CapacityPolicy | None:
     """The policy of a document, or None with the reasons in the reader."""
     spec = reader.spec
     reader.labels()
     zone = _zone(reader, spec["timeZone"])
     base = _replicas(reader, ("spec", "base", "replicas"), spec.get("base", {}).get("replicas", {}))
-    windows = _windows(reader, spec.get("windows", []))
+    windows = _windows(reader, spec.get("windows", []), zone)
     if "base" not in spec and "windows" not in spec:
         reader.report(("spec",), "states neither base nor windows", "Give at least one of them.")
     if zone is None or reader.problems:
@@ -54,16 +48,17 @@ def capacity_policy(reader: Reader) -> CapacityPolicy | None:
 
 
 def _zone(reader: Reader, name: str) -> ZoneInfo | None:
-    if name in _zones():
-        return ZoneInfo(name)
+    if name in zones():
+        return zone(name)
     message = f"there is no time zone {shown(name)}"
-    reader.report(("spec", "timeZone"), message, did_you_mean(name, _zones()))
+    mend = meant(name) or "Name one of IANA, such as Europe/Berlin."
+    reader.report(("spec", "timeZone"), message, mend)
     return None
 
 
-def _windows(reader: Reader, stated: list[Mapping[str, Any]]) -> tuple[Window, ...]:
+def _windows(reader: Reader, stated: list[Mapping[str, Any]], zone: ZoneInfo | None) -> tuple[Window, ...]:
     names: set[str] = set()
-    windows = []
+    windows: list[Window | None] = []
     for index, item in enumerate(stated):
         here: Pointer = ("spec", "windows", index)
         if item["name"] == BASE:
@@ -72,25 +67,9 @@ def _windows(reader: Reader, stated: list[Mapping[str, Any]]) -> tuple[Window, .
         if item["name"] in names:
             reader.report((*here, "name"), f"two windows are named {item['name']}")
         names.add(item["name"])
-        if item["start"] == item["end"]:
-            mend = 'A whole day is "00:00" to "24:00".'
-            reader.report((*here, "end"), "start and end are equal: the window has no length", mend)
-        if len(set(item["days"])) < len(item["days"]):
-            reader.report((*here, "days"), "a day is given twice")
-        windows.append(_window(reader, here, item))
-    return tuple(windows)
-
-
-def _window(reader: Reader, here: Pointer, stated: Mapping[str, Any]) -> Window:
-    return Window(
-        name=stated["name"],
-        days=frozenset(DAYS.index(day) for day in stated["days"]),
-        start=time.fromisoformat(stated["start"]),
-        end=None if stated["end"] == "24:00" else time.fromisoformat(stated["end"]),
-        priority=stated.get("priority", 0),
-        replicas=_replicas(reader, (*here, "replicas"), stated["replicas"]),
-        source=reader.source(here),
-    )
+        replicas = _replicas(reader, (*here, "replicas"), item["replicas"])
+        windows.append(window(reader, here, item, zone, replicas))
+    return tuple(found for found in windows if found is not None)
 
 
 def _replicas(reader: Reader, here: Pointer, stated: Mapping[str, Any]) -> dict[WorkloadId, Amount | Fill]:
@@ -135,12 +114,14 @@ def override(reader: Reader) -> Override | None:
         unschedulable=spec.get("unschedulable"),
         suspend=spec.get("suspend"),
         allow_removals=spec.get("allowRemovals"),
-        source=reader.source(),
+        source=reader.source(("spec", "until")),
     )
 
 
 def _instant(reader: Reader, key: str) -> datetime | None:
     if key not in reader.spec:
+        return None
+    if not sound_year(reader, ("spec", key), reader.spec[key]):
         return None
     try:
         return datetime.fromisoformat(reader.spec[key].upper())

@@ -12,23 +12,15 @@ from functools import cached_property
 from itertools import groupby, islice
 from typing import Any
 
-from rota.core.model import (
-    INSTANCES,
-    Amount,
-    CapacityPolicy,
-    Fill,
-    Fleet,
-    Host,
-    Override,
-    Quota,
-    Service,
-    WorkloadId,
-)
+from rota.core.ids import WorkloadId
+from rota.core.model import INSTANCES, Amount, CapacityPolicy, Fill, Fleet, Host, Override, Quota, Service
 from rota.core.quotas import breaches, in_words
 from rota.core.windows import BASE
 from rota.manifest.capacity import EFFECTS
+from rota.manifest.dated import never_given, spent
 from rota.manifest.document import Manifest
 from rota.manifest.neighbours import impossible_neighbours
+from rota.manifest.openings import too_many_openings
 from rota.manifest.overlaps import overlapping_windows
 from rota.manifest.problem import MAX_PROBLEMS, Pointer, Problem, did_you_mean, dotted, shown
 from rota.manifest.reader import extended_names
@@ -94,7 +86,8 @@ def check(manifests: Iterable[Manifest], *, complete: bool) -> Iterator[Problem]
     yield from _same_names(repository)
     yield from _two_fleets(repository)
     yield from _two_bases(repository)
-    yield from overlapping_windows(repository.policies)
+    often = tuple(too_many_openings(repository.policies))
+    yield from often or overlapping_windows(repository.policies)
     yield from _same_time_overrides(repository)
     yield from _filled_volumes(repository)
     yield from impossible_neighbours(repository.services)
@@ -109,17 +102,10 @@ def check(manifests: Iterable[Manifest], *, complete: bool) -> Iterator[Problem]
 def dated_findings(fleet: Fleet, now: datetime) -> tuple[Problem, ...]:
     """Findings that depend on the date, for the person who brings a commit at `now`, an aware instant.
 
-    None of them makes a commit invalid: Overrides that have ended are warnings, quotas that the coming
-    year breaks are errors of this person alone.
+    None of them makes a commit invalid: what has ended or has no effect is a warning, quotas that the
+    coming year breaks are errors of this person alone.
     """
-    return (*_ended_overrides(fleet, now), *_short_quotas(fleet, now))
-
-
-def _ended_overrides(fleet: Fleet, now: datetime) -> Iterator[Problem]:
-    for override in fleet.overrides:
-        if override.source is not None and override.until <= now:
-            message = f"Override {override} ended at {override.until.isoformat()}"
-            yield Problem(*override.source, "spec.until", message, "Delete it.", "warning")
+    return (*spent(fleet, now), *never_given(fleet, now), *_short_quotas(fleet, now))
 
 
 def _short_quotas(fleet: Fleet, now: datetime) -> Iterator[Problem]:

@@ -7,19 +7,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from rota.core.model import (
-    CapacityPolicy,
-    Effect,
-    FailureSettings,
-    Fleet,
-    Host,
-    Loss,
-    Override,
-    Quota,
-    Service,
-    Taint,
-)
+from rota.core.model import CapacityPolicy, FailureSettings, Fleet, Host, Loss, Override, Quota, Service
 from rota.core.resources import extended_of
+from rota.core.rules import Effect, Taint
 from rota.manifest.capacity import capacity_policy, override
 from rota.manifest.problem import Pointer
 from rota.manifest.quantity import amount, seconds
@@ -120,6 +110,7 @@ def _host(reader: Reader) -> Host:
         reserved=reserved,
         taints=tuple(_taint(item) for item in spec.get("taints", ())),
         unschedulable=spec.get("unschedulable", False),
+        cost_per_hour=spec.get("cost", {}).get("perHour", 0.0),
         source=reader.source(),
     )
 

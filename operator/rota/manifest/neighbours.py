@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from rota.core.model import Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Service
 from rota.manifest.document import Manifest
 from rota.manifest.problem import Pointer, Problem
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rota.core.model import (
-    HOST_SCOPE,
-    Affinity,
-    Effect,
-    PlacementRules,
-    Spread,
-    Strategy,
-    Toleration,
-    WorkloadId,
-)
+from rota.core.ids import WorkloadId
+from rota.core.rules import HOST_SCOPE, Affinity, Effect, PlacementRules, Spread, Strategy, Toleration
 from rota.manifest.problem import Pointer
 from rota.manifest.reader import Reader
 from rota.manifest.selector import selector

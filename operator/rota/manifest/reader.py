@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from rota.core.model import INSTANCES, Source
 from rota.core.resources import Resources, extended_of
+from rota.manifest.calendars import Calendars, no_calendars
 from rota.manifest.problem import Pointer, Problem
 from rota.manifest.quantity import memory_bytes, millicores
 from rota.manifest.yaml import ParsedDocument
@@ -24,6 +25,8 @@ class Reader:
 
     document: ParsedDocument
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    calendars: Calendars = field(default_factory=no_calendars)
 
     @property
     def kind(self) -> str:
@@ -58,6 +61,10 @@ class Reader:
     def report(self, pointer: Pointer, message: str, mend: str = "", *, at_key: bool = False) -> None:
         """Note an error at `pointer`; the document is refused once its conversion has ended."""
         self.problems.append(self.document.problem(pointer, message, mend, at_key=at_key))
+
+    def warn(self, pointer: Pointer, message: str, mend: str = "") -> None:
+        """Note at `pointer` what is sound and yet hardly meant; the document is accepted."""
+        self.warnings.append(replace(self.document.problem(pointer, message, mend), severity="warning"))
 
     def labels(self) -> dict[str, str]:
         """The labels of the metadata; reports those whose prefix is reserved."""

@@ -18,7 +18,7 @@ import jsonschema_rs
 
 from rota.errors import Fatal
 from rota.manifest.problem import MAX_PROBLEMS, Problem, sort_key
-from rota.manifest.wording import Finding, SchemaError, sentences, unusual_numbers
+from rota.manifest.wording import Finding, SchemaError, may_be_unusual, sentences, unusual_numbers
 from rota.manifest.yaml import ParsedDocument
 
 KINDS: Final = ("Fleet", "Host", "Service", "CapacityPolicy", "Quota", "Override")
@@ -54,7 +54,7 @@ def schema(name: str) -> dict[str, Any]:
 
 def violations(kind: str, document: ParsedDocument) -> tuple[Problem, ...]:
     """What keeps a document from being of `kind`, one of KINDS; at most 50 problems."""
-    if _gate(kind).is_valid(document.root) and not document.unusual:
+    if _gate(kind).is_valid(document.root) and all(map(may_be_unusual, document.unusual)):
         return ()
     worded = chain.from_iterable(sentences(error) for error in _words(kind).iter_errors(document.root))
     findings = dict.fromkeys(islice(worded, MAX_PROBLEMS))

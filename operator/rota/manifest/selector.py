@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rota.core.model import Operator, Requirement
+from rota.core.rules import Operator, Requirement
 from rota.manifest.problem import Pointer
 from rota.manifest.reader import Reader
 

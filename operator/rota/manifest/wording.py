@@ -40,11 +40,14 @@ _ONLY_CPU_AND_MEMORY: Final[Mapping[Pointer, str]] = {
     ("spec", "capacity"): "Only cpu and memory stand here; declare the rest in spec.resources.",
     ("spec", "reserved"): "Only cpu and memory can be reserved; declare less in spec.resources.",
 }
+# Where a number may have a fraction.
+_FRACTIONS: Final[frozenset[Pointer]] = frozenset((("spec", "cost", "perHour"),))
 _KIND_WORDS: Final = {
     "object": "a mapping",
     "array": "a list",
     "string": "text",
     "integer": "an integer",
+    "number": "a number",
     "boolean": "true or false",
 }
 
@@ -105,6 +108,11 @@ def sentences(error: SchemaError) -> Iterator[Finding]:
             yield _out_of_form(pointer, error.instance, schema, str(error.validator))
 
 
+def may_be_unusual(number: Unusual) -> bool:
+    """Whether a number is where its form does not matter."""
+    return number.pointer in _FRACTIONS
+
+
 def unusual_numbers(numbers: Iterable[Unusual], told: set[Pointer]) -> Iterator[Finding]:
     """Numbers that the schema lets pass but no field takes; but for what lies in `told`.
 
@@ -112,7 +120,7 @@ def unusual_numbers(numbers: Iterable[Unusual], told: set[Pointer]) -> Iterator[
     """
     for number in numbers:
         around = (number.pointer[:length] for length in range(len(number.pointer) + 1))
-        if is_extension(number.pointer) or not told.isdisjoint(around):
+        if may_be_unusual(number) or is_extension(number.pointer) or not told.isdisjoint(around):
             continue
         if _TEXT_MAPPINGS.intersection(number.pointer):
             yield Finding(number.pointer, "a number in this form would lose its text", "Quote it.")
@@ -194,6 +202,8 @@ def _not_one_of(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -
         return Finding(pointer, f"must be {shown(choices[0])}{_but_is(pointer, instance)}", mend)
     wanted = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
     mend = did_you_mean(instance, choices) if isinstance(instance, str) else ""
+    if isinstance(instance, str) and pointer[-2:-1] == ("days",):
+        mend = _days_meant(instance, choices)
     return Finding(pointer, f"must be {wanted}{_but_is(pointer, instance)}", mend)
 
 
@@ -212,8 +222,42 @@ def _out_of_form(pointer: Pointer, instance: Any, schema: Mapping[str, Any], key
             wanted = phrase
         case _:
             return Finding(pointer, "must not be empty")
-    mend = f'Write "0{instance}".' if re.fullmatch("[0-9]:[0-5][0-9]", str(instance)) else ""
+    mend = _time_meant(pointer, str(instance)) or _form_meant(pointer, str(instance))
     return Finding(pointer, f"{wanted}{_but_is(pointer, instance)}", mend)
+
+
+def _days_meant(text: str, days: list[str]) -> str:
+    """What to write instead of the full name of a day, or of a range of days."""
+    ends = [part.strip()[:3].lower() for part in text.split("-")]
+    if len(ends) > 2 or not set(ends) <= set(days):
+        return did_you_mean(text.lower(), days)
+    if len(ends) == 1:
+        return f"Did you mean {shown(ends[0])}?"
+    first, last = days.index(ends[0]), days.index(ends[1])
+    meant = [days[day % len(days)] for day in range(first, last + 1 + len(days) * (last < first))]
+    return f"List them: {', '.join(meant)}."
+
+
+def _form_meant(pointer: Pointer, text: str) -> str:
+    """Why something that looks right is not taken."""
+    if re.fullmatch("-[0-9]+%", text):
+        return "A percentage is a share of the Service's own replicas, and not a change to them."
+    if pointer[-1:] == ("ics",) and text.lower().endswith(".ics"):
+        return "Its path has ASCII letters, and ends in small ones." if text.isprintable() else ""
+    return ""
+
+
+def _time_meant(pointer: Pointer, text: str) -> str:
+    """What to write instead of a time that is almost one."""
+    if re.fullmatch("[0-9]:[0-5][0-9]", text):
+        return f'Write "0{text}".'
+    if pointer[-1:] == ("start",) and text == "24:00":
+        return 'The midnight that begins the next day is "00:00".'
+    if re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}", text):
+        return "Add the offset from UTC, such as +01:00, or Z."
+    if pointer in (("spec", "until"), ("spec", "from")) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return f'Give a time and an offset too: "{text}T00:00:00+01:00".'
+    return ""
 
 
 def _but_is(pointer: Pointer, instance: object) -> str:

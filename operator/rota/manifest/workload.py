@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rota.core.container import ContainerSpec
-from rota.core.model import Amount, Order, Service, UpdateRules, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, Order, Service, UpdateRules
 from rota.core.resources import Resources
 from rota.manifest.container import container_spec
 from rota.manifest.placement import placement_rules
