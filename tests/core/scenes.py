@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from rota.core.decide import Decision, decide
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import Fleet, Service, WorkloadId
+from rota.core.model import Fleet, Service
 from rota.core.observed import (
     ContainerState,
     EngineFacts,

@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
-from rota.core.model import Amount, Fill, Fleet, Override, Quota, Service, Strategy, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, Fill, Fleet, Override, Quota, Service
+from rota.core.placement.board import Board
+from rota.core.placement.fill import Elastic, share_out
+from rota.core.planning.allow import QuotaBook
+from rota.core.resources import Resources
+from rota.core.rules import Strategy
 from tests import builders
 from tests.builders import fleet, host, service
 from tests.core.placement.course import Course
@@ -196,7 +203,7 @@ def test_an_override_lets_a_service_fill_for_a_while() -> None:
 
 def test_what_fills_leaves_a_window_and_comes_back_without_a_restart_of_the_rest() -> None:
     web, pool = service("web", 2, cpu=1000), service("pool", cpu=500)
-    day = builders.window("14:01", "14:02", {"web": 6})
+    day = builders.window("14:01", "14:02", {"web": 6}, lead=0.0)
     course = Course(
         replace(
             filling(2, web, pool, pool=Fill()),
@@ -278,3 +285,26 @@ def test_a_rollout_of_what_fills_keeps_its_budget_whatever_the_slots(first: int,
     assert fewest == 7
     assert {one.spec for one in course.observed.containers()} == {"v1:web:2"}
     assert counts(course, "pool") == [8]
+
+
+def test_nobody_gives_up_what_runs_for_what_is_only_on_its_way() -> None:
+    """Two of `rich` run, four more wait for somebody to leave: the two stay, for they are its least."""
+    rich, poor = service("rich", cpu=1000), service("poor", cpu=1000)
+    capacity = Resources(cpu=2000, memory=1 << 40)
+    board = Board.of([host("a", cpu=2000)], {rich.id: rich, poor.id: poor}, {"a": capacity}, {}, {})
+    board.seat(rich, np.array([0]), np.array([2]))
+    giver = Elastic(service=rich, fill=Fill(min=2), count=6, standing={0: 2})
+    taker = Elastic(service=poor, fill=Fill(), count=0)
+    share_out([giver, taker], board, QuotaBook(()))
+    assert giver.given_up == []
+
+
+def test_what_yields_and_what_the_budget_lets_go_do_not_add_up() -> None:
+    """Eleven run, two are its least, a quarter may be unavailable: one of two, and not three of eleven."""
+    pool = service("pool", cpu=1000, priority=50, max_unavailable=Amount(value=25, percent=True))
+    course = Course(filling(3, pool, pool=Fill(min=2)))
+    course.settle()
+    web = service("web", 30, cpu=1000)
+    course.fleet = replace(course.fleet, revision="2" * 40, services={**course.fleet.services, web.id: web})
+    course.settle()
+    assert counts(course, "web", "pool") == [11, 1]

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from rota.core.ledger import Failure, Ledger, Move
-from rota.core.model import Amount, Fleet, Host, PlacementRules, Service, Spread, UpdateRules
+from rota.core.model import Amount, Fleet, Host, Service, UpdateRules
 from rota.core.observed import ObservedState
 from rota.core.resources import Resources
+from rota.core.rules import PlacementRules, Spread
 from tests.builders import MEBIBYTE, fleet, host, service
 from tests.core.placement.course import Course, with_hosts
 from tests.core.scenes import NOW, change_view, changes, decide, homes, later, running, seen

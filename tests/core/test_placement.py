@@ -8,19 +8,12 @@ import pytest
 
 from rota.core.container import ContainerSpec, Port
 from rota.core.decide import Decision, decide
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Failure, Ledger
-from rota.core.model import (
-    Fleet,
-    Operator,
-    PlacementRules,
-    Requirement,
-    Strategy,
-    Taint,
-    Toleration,
-    WorkloadId,
-)
+from rota.core.model import Fleet
 from rota.core.observed import ObservedContainer, PublishedPort
 from rota.core.resources import Resources
+from rota.core.rules import Operator, PlacementRules, Requirement, Strategy, Taint, Toleration
 from tests import builders
 from tests.builders import MEBIBYTE, fleet, host, service
 from tests.core.scenes import (

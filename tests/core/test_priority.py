@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger, Reservation
-from rota.core.model import Affinity, Amount, Fill, Order, PlacementRules, Service, UpdateRules, WorkloadId
+from rota.core.model import Amount, Fill, Order, Service, UpdateRules
 from rota.core.observed import ObservedState
 from rota.core.planning.actions import StopInstance
+from rota.core.rules import Affinity, PlacementRules
 from tests import builders
 from tests.builders import fleet, host, pinned, service
 from tests.core.placement.course import Course

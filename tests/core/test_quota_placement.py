@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rota.core.model import Amount, Fill, Fleet, Quota, Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, Fill, Fleet, Quota, Service
 from tests import builders
 from tests.builders import MEBIBYTE, fleet, host, service
 from tests.core.placement.course import Course

@@ -8,9 +8,10 @@ import pytest
 
 from rota.core.decide import Decision, decide
 from rota.core.ledger import Failure, Ledger
-from rota.core.model import Amount, Fleet, Operator, Order, PlacementRules, Requirement, Service, UpdateRules
+from rota.core.model import Amount, Fleet, Order, Service, UpdateRules
 from rota.core.observed import ContainerState, Health, ObservedContainer, ObservedState, PublishedPort
 from rota.core.planning.actions import StartInstance
+from rota.core.rules import Operator, PlacementRules, Requirement
 from tests import builders
 from tests.builders import fleet, host, service
 from tests.core.scenes import (

@@ -7,27 +7,22 @@ from dataclasses import replace
 
 import pytest
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import (
+from rota.core.model import Amount, Fill, Fleet, Override, Quota, Service
+from rota.core.observed import ObservedState
+from rota.core.resources import Resources
+from rota.core.rules import (
     HOST_SCOPE,
     Affinity,
-    Amount,
     Effect,
-    Fill,
-    Fleet,
     Operator,
-    Override,
     PlacementRules,
-    Quota,
     Requirement,
-    Service,
     Spread,
     Taint,
     Toleration,
-    WorkloadId,
 )
-from rota.core.observed import ObservedState
-from rota.core.resources import Resources
 from rota.core.why import Explanation, explain
 from rota.report.explanation import explanation_document, render_explanation
 from tests import builders

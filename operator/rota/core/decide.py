@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from rota.core.ids import WorkloadId
+from rota.core.leads import prospect
 from rota.core.ledger import HostRecord, Ledger, Target
-from rota.core.model import Fleet, WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Hold, HostState, Now, ObservedContainer, ObservedState
 from rota.core.placement.board import Board
 from rota.core.placement.demand import Refusal
@@ -20,11 +22,13 @@ from rota.core.planning import back_off, duty, guard, promises
 from rota.core.planning.actions import Action, Change, ChangeKind
 from rota.core.planning.arrange import arrange
 from rota.core.planning.compose import Composer
+from rota.core.planning.edge_records import follow
 from rota.core.planning.ground import PortBook, board_of
 from rota.core.planning.rollout import Steps, Stop
 from rota.core.planning.roster import Scene, containers_by_workload, untouchable
 from rota.core.planning.shift import Shift
-from rota.core.windows import InForce, Want, in_force, next_edge, wanted
+from rota.core.planning.start_times import learn, with_new
+from rota.core.windows import InForce, Want, in_force
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,8 @@ class Decision:
 
     `changes` are target minus observed; `actions` the steps among them that are safe now; `held`
     says why there are none although there could be (suspended, paused, frozen). `requeue_after` is
-    in seconds, `next_edge` an instant of the wall clock; `headroom` is the verdict where the fleet is to
+    in seconds, `next_edge` the instant of the wall clock at which the next edge comes or its growth begins;
+    `headroom` is the verdict where the fleet is to
     survive a loss.
     """
 
@@ -74,10 +79,17 @@ def survey(
     fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now, solver: Solver | None = None
 ) -> tuple[Decision, Board]:
     """The decision, and the board that placement left: what every host would say of one more instance."""
-    wants = wanted(fleet, now.wall)
+    ahead = prospect(fleet, ledger, now)
+    wants = ahead.wants
     groups = containers_by_workload(observed)
     failures = back_off.fold(ledger.failures, observed.outcomes, now)
-    ledger = replace(ledger, failures=back_off.forgive(failures, fleet, groups, now))
+    learnt = learn(fleet, observed, ledger)
+    ledger = replace(
+        ledger,
+        failures=back_off.forgive(failures, fleet, groups, now),
+        starting=learnt.starting,
+        start_times=learnt.times,
+    )
     verdict = guard.judge(fleet, ledger, {name: _slots(group) for name, group in groups.items()}, now)
     scene = Scene(fleet=fleet, observed=observed, ledger=ledger, now=now)
 
@@ -90,13 +102,15 @@ def survey(
     board = board_of(fleet, observed, cordons, leaving)
     arrangement = arrange(shifts, scene, board, solver)
     shifts = duty.after(shifts, arrangement, scene, groups)
-    wants = {**wants, **{shift.id: duty.filled(wants[shift.id], shift) for shift in shifts if shift.fill}}
+    elastic = (shift for shift in shifts if shift.least is not None)
+    wants = {**wants, **{shift.id: duty.settled(wants[shift.id], shift) for shift in elastic}}
 
     composer = Composer(scene=scene, arrangement=arrangement, ports=PortBook(observed))
     composer.compose(shifts, orphans)
     held = _hold(scene)
     beyond = {shift.id: shift.roster.beyond for shift in shifts}
     next_ledger = _next_ledger(scene, shifts, composer, verdict)
+    next_ledger = replace(next_ledger, edges=follow(scene, ahead, shifts, composer.changes))
     host_gone = bool(ledger.hosts.keys() - next_ledger.hosts.keys())
     decision = Decision(
         changes=tuple(sorted(composer.changes, key=_change_order)),
@@ -113,7 +127,7 @@ def survey(
         held=held,
         headroom=arrangement.headroom,
         requeue_after=0.0 if host_gone else _requeue_after(scene, shifts, groups, bool(composer.refused)),
-        next_edge=next_edge(fleet, now.wall),
+        next_edge=ahead.wake,
     )
     return decision, board
 
@@ -215,9 +229,10 @@ def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verd
     targets = {}
     for shift in shifts:
         one = shift.roster
-        fit = all(group[0].fit for group in one.kept.values())
+        fit = one.calm or all(group[0].fit for group in one.kept.values())
         settled = fit and not one.missing and not one.released and not one.stopping
-        targets[shift.id] = Target(count=one.wanted, cause=shift.causes.count, settled=settled)
+        due = min(one.wanted, one.owed)
+        targets[shift.id] = Target(count=due, cause=shift.causes.count, settled=settled)
     return replace(
         scene.ledger,
         fleet=_identity(scene.fleet),
@@ -225,6 +240,7 @@ def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verd
         pins={**scene.ledger.pins, **composer.pins},
         applied=guard.next_applied(scene.fleet, scene.ledger, verdict, scene.now),
         targets=targets,
+        starting=with_new(scene.ledger.starting, composer.actions, scene.now),
         **promises.kept(scene, shifts, composer.promises, composer.moves_begun()),
     )
 

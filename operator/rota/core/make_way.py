@@ -6,7 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rota.core.decide import Decision
-from rota.core.model import Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Service
 from rota.core.observed import ObservedContainer, ObservedState
 from rota.core.placement.board import Board
 from rota.core.placement.demand import Demand

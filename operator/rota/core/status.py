@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from rota.core.decide import Decision, Unplaced
+from rota.core.edge_lines import EdgeLine, edge_lines
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet, Service
 from rota.core.observed import Health, Hold, HostState, HostView, ObservedContainer, ObservedState
@@ -124,6 +125,7 @@ class FleetStatus:
     unplaced: tuple[Unplaced, ...]
     ledger: Ledger
     survival: Survival | None = None
+    edges: tuple[EdgeLine, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -169,6 +171,7 @@ def summarise(
         unplaced=decision.unplaced,
         ledger=ledger,
         survival=survival_of(decision.headroom),
+        edges=tuple(edge_lines(fleet, decision.ledger.edges)),
     )
 
 
@@ -247,7 +250,7 @@ def _workload(
         kind=service.kind,
         namespace=service.id.namespace,
         name=service.id.name,
-        desired=want.count,
+        desired=want.due,
         rule=want.rule,
         running=len(slots_running),
         ready=len(slots_ready),
@@ -267,7 +270,8 @@ def _health(
     world: tuple[ObservedState, Decision],
 ) -> tuple[HealthWord, str]:
     observed, decision = world
-    want = decision.wants[service.id].count
+    want = decision.wants[service.id].due
+    changes = tuple(one for one in changes if not one.ahead)
     silent = sorted(
         {one.host for one in containers if observed.hosts[one.host].state is not HostState.REACHABLE}
     )

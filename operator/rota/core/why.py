@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from rota.core.decide import Decision, survey
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
 from rota.core.make_way import held_back, makes_way
-from rota.core.model import Fleet, Service, WorkloadId
+from rota.core.model import Fleet, Service
 from rota.core.observed import Now, ObservedState
 from rota.core.placement.board import NO_LIMIT, Board
 from rota.core.placement.demand import Demand, Refusal

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from rota.core.decide import Decision, Unplaced, decide
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import Fill, Fleet, Service, WorkloadId
+from rota.core.model import Fill, Fleet, Service
 from rota.core.observed import Health, HostState, HostView, Now, ObservedContainer, ObservedState
 from rota.core.placement.puzzle import Solver
 from rota.core.planning.actions import Action, StartInstance, StopInstance

@@ -10,8 +10,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rota.core.model import Affinity, Host, Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Host, Service
 from rota.core.resources import Resources
+from rota.core.rules import Affinity
 
 
 @dataclass

@@ -9,23 +9,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from rota.core.container import ContainerSpec, HealthCheck, Port
-from rota.core.model import (
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, Host, Service, UpdateRules
+from rota.core.resources import Resources
+from rota.core.rules import (
     Affinity,
-    Amount,
     Effect,
-    Host,
     Operator,
     PlacementRules,
     Requirement,
-    Service,
     Spread,
     Strategy,
     Taint,
     Toleration,
-    UpdateRules,
-    WorkloadId,
 )
-from rota.core.resources import Resources
 from tests import builders
 
 TIMES = int(os.environ.get("ROTA_EXAMPLES", "1"))

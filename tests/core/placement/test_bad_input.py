@@ -9,19 +9,11 @@ from dataclasses import replace
 import pytest
 
 from rota.core.decide import Decision, decide
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import (
-    Affinity,
-    Fill,
-    Fleet,
-    Operator,
-    PlacementRules,
-    Quota,
-    Requirement,
-    Spread,
-    WorkloadId,
-)
+from rota.core.model import Fill, Fleet, Quota
 from rota.core.observed import ObservedState
+from rota.core.rules import Affinity, Operator, PlacementRules, Requirement, Spread
 from tests import builders
 from tests.builders import MEBIBYTE, fleet, host, service
 from tests.core.scenes import NOW, change_view, running, seen

@@ -12,27 +12,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rota import exact
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import (
-    Affinity,
-    Amount,
-    Fill,
-    Fleet,
-    Host,
-    Loss,
-    Order,
-    PlacementRules,
-    Quota,
-    Service,
-    Spread,
-    UpdateRules,
-    WorkloadId,
-)
+from rota.core.model import Amount, Fill, Fleet, Host, Loss, Order, Quota, Service, UpdateRules
 from rota.core.observed import Now
 from rota.core.placement.demand import Demand, tiers
 from rota.core.placement.place import place
 from rota.core.placement.puzzle import Solver
 from rota.core.planning.promises import RESERVED_SECONDS
+from rota.core.rules import Affinity, PlacementRules, Spread
 from rota.reconcile import reserved_from_now_on
 from rota.report.plan import plan_of, render_text
 from rota.report.state import ledger_document, read_ledger

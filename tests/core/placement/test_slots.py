@@ -9,20 +9,12 @@ import pytest
 
 import rota.exact
 from rota.core.container import ContainerSpec, Port
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import (
-    Affinity,
-    Amount,
-    Order,
-    PlacementRules,
-    Service,
-    Spread,
-    Taint,
-    UpdateRules,
-    WorkloadId,
-)
+from rota.core.model import Amount, Order, Service, UpdateRules
 from rota.core.observed import ContainerState
 from rota.core.planning.actions import StartInstance
+from rota.core.rules import Affinity, PlacementRules, Spread, Taint
 from tests.builders import fleet, host, pinned, service
 from tests.core.placement.course import Course
 from tests.core.scenes import NOW, change_view, decide, refusals, running, seen

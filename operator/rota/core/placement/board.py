@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from rota.core.model import Affinity, Host, Requirement, Service, Toleration, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Host, Service
 from rota.core.placement.terrain import Domains, Floats, Ints, Mask, Terrain, stable_hash, terrain_of
 from rota.core.resources import Resources
+from rota.core.rules import Affinity, Requirement, Toleration
 
 if TYPE_CHECKING:
     from rota.core.placement.demand import Demand
@@ -123,9 +125,13 @@ class Board:
     # --- reading
 
     def vector(self, requests: Resources) -> Ints:
-        """`requests` by column."""
-        amounts = dict(requests.items())
-        return np.array([amounts.get(name, 0) for name in self.resources], np.int64)
+        """`requests` by column, to be read only."""
+
+        def by_column() -> Ints:
+            amounts = dict(requests.items())
+            return np.array([amounts.get(name, 0) for name in self.resources], np.int64)
+
+        return self.remembered(requests, by_column)
 
     def free(self, *, after: bool) -> Ints:
         """What can be given away: now, or once what leaves has left (never more than both allow)."""

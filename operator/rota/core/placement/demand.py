@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import groupby
 
-from rota.core.model import Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Service
 
 
 class Claim(IntEnum):

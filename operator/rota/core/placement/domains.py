@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rota.core.model import HOST_SCOPE, Affinity, Service, Spread, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Service
 from rota.core.placement.board import NO_LIMIT, Board
 from rota.core.placement.demand import Demand
 from rota.core.placement.terrain import Ints, Mask
+from rota.core.rules import HOST_SCOPE, Affinity, Spread
 
 
 def together(board: Board, workload: WorkloadId, scope: str) -> Ints:

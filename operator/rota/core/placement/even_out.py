@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rota.core.model import Service, Strategy
+from rota.core.model import Service
 from rota.core.placement.board import Board
 from rota.core.placement.demand import Demand
 from rota.core.placement.domains import open_domains, together
 from rota.core.placement.rank import order, spread_keys
 from rota.core.placement.seat import seat
 from rota.core.placement.terrain import Ints, Mask
+from rota.core.rules import Strategy
 
 MOST_SOURCES = 8
 """Domains, or hosts, from which a move is looked for."""

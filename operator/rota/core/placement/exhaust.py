@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rota.core.model import HOST_SCOPE, Affinity
 from rota.core.placement.board import Board, Tally
 from rota.core.placement.demand import Demand
 from rota.core.placement.domains import domain_counts, open_domains, together
 from rota.core.placement.feasibility import admitted, fits
 from rota.core.placement.puzzle import Evenness, Group, Pair, Puzzle, Solver
+from rota.core.rules import HOST_SCOPE, Affinity
 
 MOST_HOSTS = 40
 """Fleets up to this size are searched exhaustively: most have no more, and there greedy orders fail."""

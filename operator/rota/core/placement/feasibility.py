@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rota.core.model import HOST_SCOPE
 from rota.core.placement.board import NO_LIMIT, Board
 from rota.core.placement.demand import Demand
 from rota.core.placement.domains import domain_counts, eligible, open_domains, skew_room, together
 from rota.core.placement.terrain import Floats, Ints, Mask
+from rota.core.rules import HOST_SCOPE
 
 
 class Filter(NamedTuple):
@@ -288,9 +288,10 @@ def whole_units(free: Floats, needs: Ints) -> Ints:
     By division of doubles, which is several times quicker than of integers and exact below 2^53.
     """
     result: Floats | None = None
-    for column in np.flatnonzero(needs):
-        often = free[:, column] / needs[column]
-        result = often if result is None else np.minimum(result, often)
+    for column, amount in enumerate(needs.tolist()):
+        if amount:
+            often = free[:, column] / amount
+            result = often if result is None else np.minimum(result, often)
     if result is None:
         return np.full(len(free), NO_LIMIT)
     return np.asarray(np.maximum(result, 0.0).astype(np.int64))

@@ -14,7 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-from rota.core.model import Fill, Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Fill, Service
 from rota.core.placement.board import NO_LIMIT, NONE, Board, Tally
 from rota.core.placement.demand import Demand
 from rota.core.placement.domains import can_spare
@@ -33,7 +34,7 @@ class Elastic:
 
     `standing` counts by row the instances that run and stay, which may be given up; `now` and `later` are
     new seats by row, `given_up` the rows that one instance each is to leave, `barred` hosts that are out of
-    the question.
+    the question. `patient`: it takes what is free, and nobody gives up for it.
     """
 
     service: Service
@@ -41,6 +42,7 @@ class Elastic:
     count: int
     standing: dict[int, int] = field(default_factory=dict)
     barred: dict[str, str] = field(default_factory=dict)
+    patient: bool = False
     now: Tally = NONE
     later: Tally = NONE
     given_up: list[int] = field(default_factory=list)
@@ -132,9 +134,12 @@ def _portion(growing: Sequence[Elastic], unit: Units, board: Board, left: int) -
         return left
     level = growing[1].beyond * unit[growing[1].id]
     to_level = int(level / unit[least.id]) - least.beyond + 1
+    low = max(1, to_level)
+    if left // (4 * len(growing)) <= low:
+        return low
     one = Demand(service=least.service, count=1)
     fleetwide = int(np.minimum(fits(one, board, after=True), left).sum())
-    return max(1, to_level, min(fleetwide, left) // (4 * len(growing)))
+    return max(low, min(fleetwide, left) // (4 * len(growing)))
 
 
 def _take(one: Elastic, count: int, board: Board) -> int:
@@ -168,7 +173,7 @@ def _trade(ones: Sequence[Elastic], board: Board, limits: Limits, unit: Units) -
             _trade_once(giver, taker, board, limits, unit)
             for giver in reversed(by_share)
             for taker in by_share
-            if giver is not taker
+            if giver is not taker and not taker.patient
         ):
             return
 
@@ -177,6 +182,9 @@ def _trade_once(giver: Elastic, taker: Elastic, board: Board, limits: Limits, un
     """Let `giver` leave one host for one more of `taker`, if that is fair and it fits there."""
     needed = _needed(giver, taker, board)
     fair = (giver.beyond - needed) * unit[giver.id] >= (taker.beyond + 1) * unit[taker.id]
+    # What it has may be on its way yet: of what runs, it keeps its least.
+    if sum(giver.standing.values()) - needed < giver.fill.min:
+        return False
     if not fair or giver.beyond < needed or not _may_trade(giver, taker, needed, limits):
         return False
     row = _where(giver, taker, needed, board)

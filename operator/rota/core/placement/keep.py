@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rota.core.model import Effect, Host, Service
+from rota.core.model import Host, Service
+from rota.core.rules import Effect
 
 
 def must_move(service: Service, host: Host | None, pinned_to: str | None) -> str | None:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rota.core.model import Service, Strategy, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Service
 from rota.core.placement.board import Board
 from rota.core.placement.demand import Claim, Demand
 from rota.core.placement.domains import can_spare, together
@@ -24,6 +25,7 @@ from rota.core.placement.fill import dominant_share
 from rota.core.placement.rank import spread_keys
 from rota.core.placement.seat import seat
 from rota.core.placement.terrain import Ints
+from rota.core.rules import Strategy
 
 MOST_HOSTS = 64
 """Hosts that are looked at for one instance, those that lack least first."""
@@ -182,7 +184,13 @@ Cost = tuple[tuple[int, ...], tuple[Eviction, ...]]
 def _yielding(
     demand: Demand, row: int, tenants: Sequence[Tenant], board: Board, allowance: Allowance
 ) -> Cost | None:
-    """Instances that fill, one after the other of the workload that has the largest share by then."""
+    """Instances that fill, one after the other of the workload that has the largest share by then; and of
+    what an edge takes away soon, those of lower priority."""
+    tenants = [
+        one
+        for one in tenants
+        if one.service.id in allowance.weights or one.service.priority < demand.service.priority
+    ]
     left = {one.service.id: allowance.left[one.service.id, Way.YIELD] for one in tenants}
     unit = {
         one.service.id: dominant_share(one.service, allowance.weights.get(one.service.id, 1), board)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rota.core.model import HOST_SCOPE
 from rota.core.placement.board import NO_LIMIT, NONE, Board, Tally
 from rota.core.placement.demand import Demand
 from rota.core.placement.domains import domain_counts, open_domains
 from rota.core.placement.feasibility import admitted
 from rota.core.placement.rank import fill_evenly
 from rota.core.placement.terrain import Floats, Ints, Mask
+from rota.core.rules import HOST_SCOPE
 
 BONUS_FEW_HOSTS = 0.35
 """Added to the cosine of what is admitted by few hosts, or only once by each."""

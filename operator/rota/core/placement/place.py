@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rota.core.model import Strategy
 from rota.core.placement.board import NONE, Board, Tally
 from rota.core.placement.demand import Demand, Seating, tiers
 from rota.core.placement.exhaust import MOST_HOSTS, search
@@ -22,6 +21,7 @@ from rota.core.placement.pack import pack_together, packs_with_others
 from rota.core.placement.puzzle import Solver
 from rota.core.placement.refusals import refusals
 from rota.core.placement.seat import seat
+from rota.core.rules import Strategy
 
 MOST_ATTEMPTS = 10
 """Orders of service that are tried at most."""
@@ -37,9 +37,10 @@ class Trial:
     board: Board
     now: dict[int, Tally] = field(default_factory=dict)
     later: dict[int, Tally] = field(default_factory=dict)
+    _seated: dict[int, int] = field(default_factory=dict)
 
     def seated(self, at: int) -> int:
-        return int(self.now.get(at, NONE).counts.sum() + self.later.get(at, NONE).counts.sum())
+        return self._seated.get(at, 0)
 
     def put(self, at: int, demand: Demand, tally: Tally, *, after: bool) -> None:
         """Take seats on the board and keep them, added to what the demand has."""
@@ -49,6 +50,7 @@ class Trial:
         self.board.leave(demand, tally)
         kept = self.later if after else self.now
         kept[at] = kept[at].plus(tally) if at in kept else tally
+        self._seated[at] = self.seated(at) + int(tally.counts.sum())
 
 
 Numbered = tuple[int, Demand]
@@ -142,11 +144,16 @@ def _further(order: Order, first: Trial, start: Board, solver: Solver | None) ->
     cells = max(sum(map(len, order)) * len(start.hosts), 1)
     attempts = max(min(ATTEMPT_CELLS // cells, MOST_ATTEMPTS), 1)
     trial, canonical = first, order
+    tried: dict[tuple[int, ...], Trial] = {}
     for number in range(attempts):
         if number == 1:
             yield _serve(order, start.checkpoint(), Strategy.PACK)
         order = [sorted(tier, key=lambda one: trial.seated(one[0]) >= one[1].count) for tier in order]
-        trial = _serve(order, start.checkpoint(), Strategy.SPREAD)
+        places = tuple(at for tier in order for at, _ in tier)
+        if places in tried:  # soon no other order comes up, and the same one gives the same seats
+            trial = tried[places]
+            continue
+        trial = tried[places] = _serve(order, start.checkpoint(), Strategy.SPREAD)
         yield trial
     if attempts > 1:
         yield _serve(_choosy_first(order, start), start.checkpoint(), Strategy.SPREAD)

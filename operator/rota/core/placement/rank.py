@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from rota.core.model import Service, Strategy
+from rota.core.model import Service
 from rota.core.placement.board import Board
 from rota.core.placement.terrain import Ints
+from rota.core.rules import Strategy
 
 ZONE = "zone"
 """The host label that a service spreads over where it states no `spread` of its own."""
@@ -33,7 +34,7 @@ def order(service: Service, board: Board) -> Ints:
     if service.placement.strategy is Strategy.PACK:
         score = _slack(board) / 2 + np.where(_empty(board), 0.5, 0.0)
     else:
-        score = np.clip(board.load(), 0.0, 1.0)
+        score = np.minimum(np.maximum(board.load(), 0.0), 1.0)
     steps = np.asarray(score * _LOAD_STEPS).astype(np.int64)
     return np.asarray((steps << _TIE_BITS) | board.ties(service.id))
 

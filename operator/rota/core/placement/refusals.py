@@ -50,13 +50,12 @@ def refusals(demand: Demand, board: Board) -> tuple[Refusal, ...]:
     board = board.without(demand)
     first = first_refusal(demand, board)
     result: list[Refusal] = []
-    for at, one in enumerate(ADMIT):
+    for at in sorted(set(first.tolist()) - {-1}):
         rows = np.flatnonzero(first == at)
-        if len(rows):
-            result += _joined(one.name, _by_words(rows, one, demand, board), board)
-    rows = np.flatnonzero(first == len(ADMIT))
-    if len(rows):
-        result += _short(demand, board, rows)
+        if at < len(ADMIT):
+            result += _joined(ADMIT[at].name, _by_words(rows, ADMIT[at], demand, board), board)
+        else:
+            result += _short(demand, board, rows)
     if not result and board.hosts:
         return (Refusal(filter=ORDER, hosts=(), detail="it fits now that others have their places"),)
     return tuple(result)
@@ -89,13 +88,12 @@ def _short(demand: Demand, board: Board, rows: Ints) -> Iterator[Refusal]:
     """Hosts without the room: those that lack the same joined; of too many, the nearest speaks."""
     needs = board.vector(demand.service.requests)
     missing = np.maximum(needs - np.maximum(board.free(after=True)[rows], 0), 0) * (needs > 0)
-    kinds, which = np.unique(missing, axis=0, return_inverse=True)
-    which = which.reshape(-1)
-    if len(kinds) <= MOST_DETAILS:
-        order = dict.fromkeys(which.tolist())
-        for kind in order:
-            alike = rows[which == kind]
-            yield _short_of(demand, board, alike.tolist(), int(alike[0]), "")
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for row, lacks in zip(rows.tolist(), missing.tolist(), strict=True):
+        alike[tuple(lacks)].append(row)
+    if len(alike) <= MOST_DETAILS:
+        for same in alike.values():
+            yield _short_of(demand, board, same, same[0], "")
         return
     share = (missing / np.maximum(needs, 1)).sum(axis=1)
     nearest = int(rows[int(np.argmin(share))])

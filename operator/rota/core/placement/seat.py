@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rota.core.model import HOST_SCOPE, Strategy
 from rota.core.placement.board import NO_LIMIT, Board
 from rota.core.placement.demand import Demand
 from rota.core.placement.domains import domain_counts, open_domains, soft_penalty
 from rota.core.placement.feasibility import admitted, fits
 from rota.core.placement.rank import fill_evenly, fill_in_order, order, spread_keys
 from rota.core.placement.terrain import Ints
+from rota.core.rules import HOST_SCOPE, Strategy
 
 
 class _Cap(NamedTuple):
@@ -86,6 +86,11 @@ def _room(demand: Demand, board: Board, after: bool, shared: bool) -> Ints:
     """What each host takes by itself; what it shares with others of its domain comes later."""
     without = frozenset({"spread"}) if shared else frozenset()
     return np.minimum(admitted(demand, board, after=after, without=without), fits(demand, board, after=after))
+
+
+def bound_together(demand: Demand, board: Board) -> bool:
+    """Whether what one host takes changes what another may."""
+    return bool(_caps(demand, board))
 
 
 def _caps(demand: Demand, board: Board) -> tuple[_Cap, ...]:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rota.core.model import Host, Requirement, Toleration
+from rota.core.model import Host
+from rota.core.rules import Requirement, Toleration
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

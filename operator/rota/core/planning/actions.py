@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rota.core.container import ContainerSpec
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
 from rota.core.observed import ObservedContainer, PublishedPort
 from rota.core.resources import Resources
 
@@ -31,7 +31,8 @@ class Change:
     """One instance that differs from its target.
 
     `host` is where it goes (None where it has no place, or where it only goes away), `source` where
-    it is. `waits` says in words why its next step is not taken now, empty where it is.
+    it is. `waits` says in words why its next step is not taken now, empty where it is. `ahead`: it is only
+    due at an edge to come.
     """
 
     kind: ChangeKind
@@ -41,6 +42,7 @@ class Change:
     host: str | None = None
     source: str | None = None
     waits: str = ""
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,9 @@ class PrepareImage:
 
 Action = StartInstance | RestartInstance | StopInstance | PrepareImage
 
+
+AFTER_ROOM = "after-room: what it needs is not free before the edge"
+"""Why growth waits that an edge to come asks for, and for which there is no room before it."""
 
 OUTRANKED = ", which has a higher priority than "
 

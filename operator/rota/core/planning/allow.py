@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from rota.core.model import INSTANCES, Fleet, Order, Quota, Service
 from rota.core.placement.board import NO_LIMIT
@@ -25,7 +26,8 @@ def allowance_of(shifts: Sequence[Shift], scene: Scene) -> Allowance:
         roster = shift.roster
         if shift.fill is not None:
             result.weights[shift.id] = shift.fill.weight
-        result.left[shift.id, Way.YIELD] = max(len(roster.kept) - shift.fill.min, 0) if shift.fill else 0
+        spare = len(roster.kept) - shift.least if shift.least is not None else 0
+        result.left[shift.id, Way.YIELD] = max(spare, 0)
         result.left[shift.id, Way.MOVE] = _moves(roster)
         result.left[shift.id, Way.PREEMPT] = _stops(shift, scene)
     return result
@@ -46,39 +48,42 @@ def _stops(shift: Shift, scene: Scene) -> int:
     if shift.service.container.pinned:
         return 0
     stopping = sum(stop.container.ready for stop in shift.steps.stops if stop.container.slot in roster.kept)
-    spare = _spare(roster, scene) - stopping
+    spare = _spare(shift, scene) - stopping
     return spare if spare > 0 else sum(not group[0].container.ready for group in roster.kept.values())
 
 
-def _spare(roster: Roster, scene: Scene) -> int:
+def _spare(shift: Shift, scene: Scene) -> int:
     """How many healthy instances there are above what the disruption budget asks for, as it is stated: what
-    fills is stopped first in its rollouts, which is no leave to stop it for others."""
+    fills is stopped first in its rollouts, which is no leave to stop it for others. What may yield is no
+    spare as well: of what is left once it has, the budget is asked."""
+    roster = shift.roster
     service = scene.fleet.services[roster.service.id]
-    soak = service.update.min_healthy_time
-    healthy = sum(any(one.soaked(scene.now, soak) for one in group) for group in roster.kept.values())
-    return healthy - (roster.wanted - service.max_unavailable.of(roster.wanted))
+    wanted = roster.wanted if shift.least is None else min(shift.least, roster.wanted)
+    yielding = max(len(roster.kept) - wanted, 0) if shift.least is not None else 0
+    return roster.healthy - yielding - (wanted - service.max_unavailable.of(wanted))
 
 
-def tenants_by_host(shifts: Sequence[Shift], scene: Scene) -> TenantsOf:
-    """Who stands where and is there to stay, looked up when it is asked for the first time."""
+def tenants_by_host(shifts: Sequence[Shift], scene: Scene, edge: datetime | None = None) -> TenantsOf:
+    """Who stands where and is there to stay, looked up when it is asked for the first time; as what is due
+    now may ask them to make room, or what is only due at `edge`."""
     found: dict[str, list[Tenant]] = {}
 
     def tenants_of(host: str) -> Sequence[Tenant]:
         if not found:
-            found.update(_tenants(shifts, scene))
+            found.update(_tenants(shifts, scene, edge))
         return found.get(host, [])
 
     return tenants_of
 
 
-def _tenants(shifts: Sequence[Shift], scene: Scene) -> dict[str, list[Tenant]]:
+def _tenants(shifts: Sequence[Shift], scene: Scene, edge: datetime | None) -> dict[str, list[Tenant]]:
     result: dict[str, list[Tenant]] = defaultdict(list)
     for shift in shifts:
-        roster, spare = shift.roster, _spare(shift.roster, scene)
+        roster, spare = shift.roster, _spare(shift, scene)
         for slot, group in roster.kept.items():
             best = group[0]
             if len(group) == 1 and not best.untouchable and not best.misplaced:
-                ways = {Way.YIELD}
+                ways = {Way.YIELD} if shift.yields(edge) else set()
                 if best.container.ready and best.fit:
                     ways.add(Way.MOVE)
                 if spare > 0 or not best.container.ready:
@@ -93,11 +98,14 @@ class QuotaBook:
     """What each quota has left, new instances taken off as they are admitted.
 
     A quota counts what is wanted, not surge or what drains: so what runs and stays counts first, and
-    only new instances can be refused. What fills counts at its least.
+    only new instances can be refused. What fills counts at its least. `freed` is what an edge to come takes
+    away of each: what grows at that edge may have begun by then, unless what is due now was `refused`.
     """
 
     quotas: tuple[Quota, ...]
     left: dict[str, dict[str, int]] = field(default_factory=dict)
+    freed: dict[str, dict[str, int]] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, fleet: Fleet, shifts: Sequence[Shift]) -> QuotaBook:
@@ -105,22 +113,39 @@ class QuotaBook:
         for shift in shifts if fleet.quotas else ():
             wanted = shift.roster.wanted if shift.fill is None else shift.fill.min
             book.spend(shift.service, min(len(shift.roster.kept), wanted))
+            for quota in fleet.quotas:
+                if quota.covers(shift.service):
+                    freed = book.freed.setdefault(str(quota), defaultdict(int))
+                    for name, amount in _amounts(shift.service).items():
+                        freed[name] += amount * shift.leaves
         return book
 
-    def admit(self, demand: Demand) -> tuple[Demand, Refusal | None]:
+    def admit(self, demand: Demand, *, ahead: bool = False) -> tuple[Demand, Refusal | None]:
         """As many of `demand` as every quota allows, and who refuses the rest. Successors replace what
-        counts already, and are always admitted."""
+        counts already, and are always admitted. What is `ahead` of an edge may have what it frees."""
         if not demand.new:
             return demand, None
-        count = min(demand.count, max(self.left_for(demand.service), 0))
-        self.spend(demand.service, count)
-        refusal = self._refusal(demand.service) if count < demand.count else None
+        service = demand.service
+        left = self.left_for(service, self.freed if ahead else {})
+        if ahead and any(str(one) in self.refused and one.covers(service) for one in self.quotas):
+            left = 0
+        count = min(demand.count, max(left, 0))
+        self.spend(service, count)
+        if count < demand.count and not ahead:
+            self.refused.add(str(self._tightest(service)))
+        refusal = self._refusal(service) if count < demand.count else None
         return replace(demand, count=count), refusal
 
-    def left_for(self, service: Service) -> int:
-        """How many more of `service` every quota allows; below 0, how many too many there are."""
+    def left_for(self, service: Service, freed: Mapping[str, Mapping[str, int]] | None = None) -> int:
+        """How many more of `service` every quota allows with what is `freed` of each; below 0, how many too
+        many there are."""
+        freed = freed or {}
         return min(
-            (self._fits(quota, service) for quota in self.quotas if quota.covers(service)),
+            (
+                self._fits(quota, service, freed.get(str(quota), {}))
+                for quota in self.quotas
+                if quota.covers(service)
+            ),
             default=int(NO_LIMIT),
         )
 
@@ -133,16 +158,21 @@ class QuotaBook:
                     if name in left:
                         left[name] -= amount * count
 
-    def _fits(self, quota: Quota, service: Service) -> int:
+    def _fits(self, quota: Quota, service: Service, freed: Mapping[str, int]) -> int:
         needs = _amounts(service)
         lefts = self.left[str(quota)].items()
         return min(
-            (left // needs[name] for name, left in lefts if needs.get(name, 0) > 0), default=int(NO_LIMIT)
+            ((left + freed.get(name, 0)) // needs[name] for name, left in lefts if needs.get(name, 0) > 0),
+            default=int(NO_LIMIT),
         )
 
-    def _refusal(self, service: Service) -> Refusal:
+    def _tightest(self, service: Service) -> Quota:
+        """Of the quotas that cover `service`, the one that has the least left for it."""
         covering = [one for one in self.quotas if one.covers(service)]
-        quota = min(covering, key=lambda one: (self._fits(one, service), str(one)))
+        return min(covering, key=lambda one: (self._fits(one, service, {}), str(one)))
+
+    def _refusal(self, service: Service) -> Refusal:
+        quota = self._tightest(service)
         needs = _amounts(service)
         short = [
             f"{name} {format_amount(name, quota.hard[name] - left)} of "

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Move, PinKey
-from rota.core.model import WorkloadId
+from rota.core.model import Fill
 from rota.core.placement.board import Board
 from rota.core.placement.demand import Claim, Demand, Refusal, Seating, tiers
 from rota.core.placement.even_out import Repair, even_out
@@ -24,6 +25,7 @@ from rota.core.placement.make_room import Allowance, Eviction, Way, make_room
 from rota.core.placement.place import place
 from rota.core.placement.puzzle import Solver
 from rota.core.planning.actions import ChangeKind
+from rota.core.planning.ahead import place_ahead
 from rota.core.planning.allow import QuotaBook, allowance_of, tenants_by_host
 from rota.core.planning.rollout import Start
 from rota.core.planning.roster import Scene
@@ -90,19 +92,21 @@ def arrange(shifts: Sequence[Shift], scene: Scene, board: Board, solver: Solver 
     result = Arrangement(queued={key: name for name in sorted(views) for key in views[name].queued})
     quotas = QuotaBook.of(scene.fleet, shifts)
     admitted = []
-    for one in (each for shift in shifts for each in _demands(shift, scene, result)):
-        demand, refusal = quotas.admit(one.demand)
+    asked = [each for shift in shifts for each in _demands(shift, scene, result)]
+    for one in sorted(asked, key=lambda each: each.kind.ahead):
+        demand, refusal = quotas.admit(one.demand, ahead=one.kind.ahead)
         if refusal is not None:
             result.refusals[one.kind] = (refusal,)
         if demand.count:
             admitted.append(replace(one, demand=demand))
     others = [*_seat_the_promised(admitted, board, result), *(one for one in admitted if not one.promised)]
-    allowance = allowance_of(shifts, scene)
-    _place_and_make_room(others, _Ground(shifts, scene, board, solver, allowance), result)
+    ground = _Ground(shifts, scene, board, solver, allowance_of(shifts, scene))
+    _place_and_make_room([one for one in others if not one.kind.ahead], ground, result)
     _place_the_displaced(shifts, board, result)
+    _place_ahead([one for one in others if one.kind.ahead], ground, result)
+    _lower_what_yields(shifts, result)
     _fill(shifts, scene, board, quotas, result)
-    allowance.moves -= sum(one.way is Way.MOVE for one in result.evictions)
-    _repair(shifts, board, allowance, result)
+    _repair(shifts, board, ground.allowance, result)
     return result
 
 
@@ -123,13 +127,16 @@ class _Asked:
 def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked]:
     """The starts of one workload that need a seat, those alike joined; successors first."""
     yield from _holds(shift, scene)
-    groups: dict[tuple[Kind, bool, Claim], list[Start]] = defaultdict(list)
+    groups: dict[tuple[Kind, bool, str | None, Claim], list[Start]] = defaultdict(list)
     for start in shift.steps.starts:
         if wants_seat(start):
-            key = (shift.id, start.slot)
-            promised = _reserved(key, scene) is not None
-            groups[shift.kind_of(start), promised, _claim(start, key, scene)].append(start)
-    for (kind, promised, claim), starts in sorted(groups.items(), key=lambda one: not one[0][0].successor):
+            key, kind = (shift.id, start.slot), shift.kind_of(start)
+            host = _reserved(key, scene)
+            # What is ahead of its edge has time to wait for the host where it belongs.
+            waits_for = host if start.ahead else None
+            groups[kind, host is not None, waits_for, _claim(start, key, scene)].append(start)
+    ordered = sorted(groups.items(), key=lambda one: not one[0][0].successor)
+    for (kind, promised, waits_for, claim), starts in ordered:
         service = shift.service
         prefer: dict[str, int] = defaultdict(int)
         replaces: dict[str, int] = defaultdict(int)
@@ -150,7 +157,7 @@ def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked
                 count=len(starts),
                 prefer=dict(prefer),
                 replaces=dict(replaces),
-                pinned_to=scene.ledger.pins.get((shift.id, starts[0].slot)) if pinned else None,
+                pinned_to=scene.ledger.pins.get((shift.id, starts[0].slot)) if pinned else waits_for,
                 barred=barred,
                 claim=claim,
                 new=starts[0].change is ChangeKind.START,
@@ -178,7 +185,7 @@ def _holds(shift: Shift, scene: Scene) -> Iterator[_Asked]:
 def _claim(start: Start, key: PinKey, scene: Scene) -> Claim:
     """What may be asked of others for a start: a successor beside one that serves asks for little, and
     what was stopped for a higher priority stops nobody itself."""
-    if key in scene.ledger.displaced:
+    if key in scene.ledger.displaced or start.patient:
         return Claim.ELASTIC
     serves = start.change is not ChangeKind.START and not start.abandoned
     return Claim.ELASTIC if serves else Claim.PREEMPTION
@@ -214,13 +221,17 @@ def _seat_the_promised(asked: Sequence[_Asked], board: Board, result: Arrangemen
             continue
         _seat_all([one], [replace(seating, unplaced=0)], result)
         if seating.unplaced:
-            left.append(replace(one, demand=replace(one.demand, count=seating.unplaced), promised=False))
+            pinned_to = None if one.kind.ahead else one.demand.pinned_to
+            demand = replace(one.demand, count=seating.unplaced, pinned_to=pinned_to)
+            left.append(replace(one, demand=demand, promised=False))
     return left
 
 
 def _place_and_make_room(asked: Sequence[_Asked], ground: _Ground, result: Arrangement) -> None:
     """Everyone at once; where that leaves somebody out who may ask others, priority by priority, with
     room made before lower priorities are served. The latter only if it leaves out fewer."""
+    if not asked:
+        return
     board = ground.board
     together = board.checkpoint()
     seatings = place([one.demand for one in asked], together, ground.solver)
@@ -237,6 +248,8 @@ def _place_and_make_room(asked: Sequence[_Asked], ground: _Ground, result: Arran
             result.seats[kind] += seats
         result.refusals.update(apart.refusals)
         result.evictions += apart.evictions
+        for eviction in apart.evictions:
+            ground.allowance.spend(eviction)
         return
     board.become(together)
     _seat_all(asked, seatings, result)
@@ -286,6 +299,30 @@ def _place_the_displaced(shifts: Sequence[Shift], board: Board, result: Arrangem
             _seat_all([_Asked(kind=Kind(service.id), demand=demand)], place([demand], board), result)
 
 
+def _place_ahead(asked: Sequence[_Asked], ground: _Ground, result: Arrangement) -> None:
+    """What is only due at an edge to come, after all that is due now: it is not missed while it waits."""
+    edges = {shift.id: shift.causes.edge for shift in ground.shifts}
+    standing = {
+        edge: tenants_by_host(ground.shifts, ground.scene, edge)
+        for edge in {edges[one.kind.workload] for one in asked}
+    }
+    for at in (at for tier in tiers([one.demand for one in asked]) for at in tier):
+        one = asked[at]
+        edge = edges[one.kind.workload]
+        going = [shift for shift in ground.shifts if shift.going and shift.yields(edge)]
+        found = place_ahead(one.demand, going, ground.board, standing[edge], ground.allowance)
+        result.seats[one.kind] += found.seats
+        result.evictions += found.evictions
+
+
+def _lower_what_yields(shifts: Sequence[Shift], result: Arrangement) -> None:
+    """What an edge takes away soon and has made room now is not wanted back until then."""
+    yielded = Counter(one.tenant.service.id for one in result.evictions if one.way is Way.YIELD)
+    for shift in shifts:
+        if shift.fill is None and yielded[shift.id]:
+            result.counts[shift.id] = shift.roster.wanted - yielded[shift.id]
+
+
 # --- what is left over
 
 
@@ -308,10 +345,11 @@ def _fill(
         elastic.append(
             Elastic(
                 service=shift.service,
-                fill=shift.fill,
+                fill=_without_growth(shift.fill, count, shift.keeps),
                 count=count,
                 standing=dict(standing),
                 barred=dict(shift.barred),
+                patient=bool(shift.causes.ahead),
             )
         )
     beyond = {one.id: max(one.count - one.fill.min, 0) for one in elastic}
@@ -327,6 +365,11 @@ def _fill(
         for tally, waits in ((one.now, False), (one.later, True)):
             for row, count in zip(tally.rows.tolist(), tally.counts.tolist(), strict=True):
                 result.seats[Kind(one.id)] += [Seat(board.hosts[row].name, waits)] * count
+
+
+def _without_growth(fill: Fill, count: int, keeps: int | None) -> Fill:
+    """What an edge is about to take away does not grow any more beyond what that leaves."""
+    return fill if keeps is None else replace(fill, max=max(count, fill.min, keeps))
 
 
 # --- an even spread

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Failure, FailureKey
-from rota.core.model import Fleet, WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedContainer, Outcome, Result
 from rota.core.placement.terrain import stable_hash
 

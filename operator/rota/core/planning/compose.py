@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Move, PinKey
-from rota.core.model import Service, WorkloadId
+from rota.core.model import Service
 from rota.core.observed import PublishedPort
 from rota.core.placement.demand import Refusal
 from rota.core.placement.refusals import in_words, is_room
 from rota.core.planning.actions import (
+    AFTER_ROOM,
     Action,
     Change,
     ChangeKind,
@@ -35,7 +37,8 @@ class Composer:
     """Collects the outcome of a decision, workload by workload, in the order of precedence.
 
     `promises` are the hosts on which room is being freed for a slot, `started` the slots that get an
-    instance now, `refused` what was said of every instance without a place.
+    instance now, `prepared` the ids of what was asked of images, `refused` what was said of every
+    instance without a place.
     """
 
     scene: Scene
@@ -47,6 +50,7 @@ class Composer:
     pins: dict[PinKey, str] = field(default_factory=dict)
     promises: dict[PinKey, str] = field(default_factory=dict)
     started: set[PinKey] = field(default_factory=set)
+    prepared: set[str] = field(default_factory=set)
 
     def compose(self, shifts: Sequence[Shift], orphans: Steps) -> None:
         """Every workload in the order of `shifts`, then what the commit does not have."""
@@ -124,7 +128,8 @@ class Composer:
             spec=service.spec_hash,
             cause=cause,
         )
-        if all(action.id != other.id for other in self.actions):
+        if action.id not in self.prepared:
+            self.prepared.add(action.id)
             self.actions.append(action)
 
     def _announce(self, service: Service, start: Start) -> None:
@@ -143,13 +148,17 @@ class Composer:
         if seat.waits_for_room:
             self.promises[key] = seat.host
         waits = start.waits or self._waits(service, seat, key)
-        self.changes.append(_change(service, start, seat.host, waits))
+        self.changes.append(_change(service, start, seat.host, waits, ahead=shift.is_ahead(start)))
         if not waits:
             self.actions.append(self._action(service, start, seat))
             self.started.add(key)
 
     def _no_seat(self, service: Service, start: Start, refusals: tuple[Refusal, ...]) -> None:
         """Nobody admits it. A successor that lacks nothing but room may have its predecessor's."""
+        if start.ahead:
+            waits = f"ahead of its edge: {in_words(refusals)}" if refusals else AFTER_ROOM
+            self.changes.append(_change(service, start, None, waits, ahead=True))
+            return
         if start.change is ChangeKind.START:
             self.refused[service.id].append(refusals)
             self.changes.append(_change(service, start, None, "no host admits it"))
@@ -217,7 +226,7 @@ class Composer:
         return tuple(ports)
 
 
-def _change(service: Service, start: Start, host: str | None, waits: str) -> Change:
+def _change(service: Service, start: Start, host: str | None, waits: str, *, ahead: bool = False) -> Change:
     kind = start.change
     if kind is ChangeKind.REPLACE and host is not None and host != start.source:
         kind = ChangeKind.MOVE
@@ -229,4 +238,5 @@ def _change(service: Service, start: Start, host: str | None, waits: str) -> Cha
         host=host,
         source=start.source,
         waits=waits,
+        ahead=ahead,
     )

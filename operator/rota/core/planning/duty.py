@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Move
-from rota.core.model import Amount, Fill, Fleet, Order, Service, WorkloadId
+from rota.core.model import Amount, Fill, Fleet, Order, Service
 from rota.core.observed import HostState, ObservedContainer
 from rota.core.placement.demand import precedence
 from rota.core.placement.make_room import Eviction, Way
@@ -15,7 +16,7 @@ from rota.core.planning import guard
 from rota.core.planning.actions import OUTRANKED, ChangeKind, makes_room_for
 from rota.core.planning.arrange import Arrangement
 from rota.core.planning.rollout import Causes, Start, plan_rollout
-from rota.core.planning.roster import Roster, Scene, roster
+from rota.core.planning.roster import Roster, Scene, first_to_go, roster
 from rota.core.planning.shift import Seat, Shift
 from rota.core.windows import Want
 
@@ -33,18 +34,30 @@ def shifts(
     result = []
     for service in sorted(scene.fleet.services.values(), key=precedence):
         want, containers = wants[service.id], groups.get(service.id, ())
-        count = want.count + verdict.blocked.get(service.id, 0)
+        withheld = verdict.blocked.get(service.id, 0)
+        count, due, least = want.count + withheld, want.due + withheld, None
         if want.fill is not None:
-            service = _elastic(service)
-            count = want.fill.clamp(len(_slots(service.id, containers, scene)))
-        one = roster(service, count, containers, scene, _left_behind(want.fill, containers, scene))
-        causes = _causes(one, want, scene)
+            service, least = _elastic(service), want.fill.min
+            there = len(_slots(service.id, containers, scene))
+            count, due = want.fill.clamp(there), max(there, due)
+        elif want.yields_at is not None:
+            # What an edge is about to take away is not brought back, once others have begun to need it.
+            least = count - want.leaves
+            count = min(max(len(_slots(service.id, containers, scene)), least), count)
+        left_behind = _left_behind(want.fill, containers, scene)
+        one = roster(service, count, containers, scene, left_behind, min(count, due))
+        causes = _causes(one, want, withheld, scene)
         result.append(
             Shift(
                 roster=one,
                 causes=causes,
                 steps=plan_rollout(one, causes, images, scene.now),
                 fill=want.fill,
+                least=least,
+                leaves=want.leaves,
+                yields_at=want.yields_at,
+                keeps=want.keeps,
+                going=first_to_go(one, want.keeps, scene) if want.keeps is not None else frozenset(),
                 barred=barred(service, scene),
             )
         )
@@ -62,9 +75,15 @@ def moved_away(shift: Shift) -> list[ObservedContainer]:
     ]
 
 
-def filled(want: Want, shift: Shift) -> Want:
-    """The count that a workload which fills came to."""
-    return replace(want, count=shift.roster.wanted)
+def settled(want: Want, shift: Shift) -> Want:
+    """`want` with the count that a workload came to which fills, or yields. What it has by now for an edge to
+    come is due only once it serves."""
+    count, ahead = shift.roster.wanted, want.ahead
+    if ahead is not None:
+        coming = sum(not any(one.container.ready for one in group) for group in shift.roster.kept.values())
+        early = coming + sum(shift.is_ahead(start) for start in shift.steps.starts)
+        ahead = replace(ahead, count=max(min(early, count - want.due), 0))
+    return replace(want, count=count, ahead=ahead)
 
 
 def after(ones: Sequence[Shift], arrangement: Arrangement, scene: Scene, groups: Groups) -> list[Shift]:
@@ -79,7 +98,7 @@ def after(ones: Sequence[Shift], arrangement: Arrangement, scene: Scene, groups:
         going = {**left_behind, **_gives_way(shift, evictions[shift.id], arrangement)}
         count = arrangement.counts.get(shift.id, shift.roster.wanted)
         if going != shift.roster.gives_way or count != shift.roster.wanted:
-            owed = min(count, shift.roster.wanted)
+            owed = min(count, shift.roster.owed)
             one = roster(shift.service, count, groups.get(shift.id, ()), scene, going, owed)
             steps = plan_rollout(one, shift.causes, images, scene.now)
             shift = replace(shift, roster=one, steps=steps)
@@ -150,23 +169,36 @@ def barred(service: Service, scene: Scene) -> dict[str, str]:
     return result
 
 
-def _causes(one: Roster, want: Want, scene: Scene) -> Causes:
+def _causes(one: Roster, want: Want, withheld: int, scene: Scene) -> Causes:
     """Why the count of a workload differs from what runs: a commit, an edge, or a lost instance."""
+    count, commit = _why_count(one, want, scene), revision(scene.fleet)
+    if want.ahead is None:
+        return Causes(count=count, spec=commit)
+    return Causes(
+        count=count,
+        spec=commit,
+        ahead=f"ahead of {want.ahead.rule}",
+        due=want.due + withheld,
+        soon=want.count + withheld,
+        edge=want.ahead.at,
+        patient=want.ahead.patient,
+    )
+
+
+def _why_count(one: Roster, want: Want, scene: Scene) -> str:
     workload = one.service.id
     commit = revision(scene.fleet)
     applied, before = scene.ledger.applied, scene.ledger.targets.get(workload)
     known = applied is not None and workload in applied.counts
     if isinstance(want.fill, Fill):
-        count = f"{want.rule}: fills what is left over"
-    elif not known or (applied is not None and applied.revision != scene.fleet.revision):
-        count = commit if before is None or before.count != want.count else before.cause
-    elif before is None or before.count != want.count:
-        count = want.rule
-    elif before.settled:
-        count = "more run than are wanted" if one.released else "an instance is missing"
-    else:
-        count = before.cause
-    return Causes(count=count, spec=commit)
+        return f"{want.rule}: fills what is left over"
+    if not known or (applied is not None and applied.revision != scene.fleet.revision):
+        return commit if before is None or before.count != want.due else before.cause
+    if before is None or before.count != want.due:
+        return want.rule
+    if before.settled:
+        return "more run than are wanted" if one.released else "an instance is missing"
+    return before.cause
 
 
 # --- after placement

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from rota.core.model import Fleet, Host, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Fleet, Host
 from rota.core.observed import HostState, HostView, ObservedContainer, ObservedState
-from rota.core.placement.board import Board
+from rota.core.placement.board import Board, Port
 from rota.core.quantities import format_amount
 from rota.core.resources import Resources
 
 ASSIGNED_PORTS = range(20000, 32000)
+
+Containers = Sequence[ObservedContainer]
 
 
 def capacity_of(host: Host, view: HostView) -> Resources | None:
@@ -72,62 +75,74 @@ def board_of(
         if view.state is not HostState.REACHABLE:
             closed[name] = f"{view.state}{': ' + view.detail if view.detail else ''}"
     board = Board.of(fleet.hosts.values(), fleet.services, capacities, closed, cordons)
-    gone = {(container.host, container.id) for container in leaving}
+    gone: dict[str, set[str]] = defaultdict(set)
+    for container in leaving:
+        gone[container.host].add(container.id)
     tenancy = _Tenancy(board)
-    for name in board.rows:
+    for row, name in enumerate(board.rows):
         view = view_of(name, observed)
-        for container in view.all_containers:
-            stays = (name, container.id) not in gone and container.id not in view.stopping
-            tenancy.add(container, stays=stays)
+        there, going = view.all_containers, view.stopping | gone[name]
+        tenancy.add(row, there, [one for one in there if one.id not in going] if going else there)
     tenancy.settle()
     return board
 
 
-@dataclass(slots=True)
 class _Tenancy:
-    """Collects containers, and puts them on the board in one go."""
+    """Collects containers host by host, and puts them on the board in one go.
 
-    board: Board
-    rows: list[int] = field(default_factory=list)
-    needs: list[tuple[int, ...]] = field(default_factory=list)
-    stays: list[bool] = field(default_factory=list)
-    slots: dict[WorkloadId, dict[int, set[int]]] = field(default_factory=lambda: defaultdict(dict))
-    ports: dict[bool, dict[tuple[int, str], set[int]]] = field(
-        default_factory=lambda: {True: defaultdict(set), False: defaultdict(set)}
-    )
+    Of the ports only those count that a manifest fixes: nobody asks for another one.
+    """
 
-    def add(self, container: ObservedContainer, *, stays: bool) -> None:
-        row = self.board.rows[container.host]
-        amounts = dict(container.requests.items())
-        self.rows.append(row)
-        self.needs.append(tuple(amounts.get(name, 0) for name in self.board.resources))
-        self.stays.append(stays)
-        for port in container.ports:
-            self.ports[False][port.published, port.protocol].add(row)
-            if stays:
-                self.ports[True][port.published, port.protocol].add(row)
-        service = self.board.services.get(container.workload)
-        for fixed in service.container.fixed_ports if service is not None else ():
-            # Until it runs, an Engine lists none of its ports.
-            self.ports[False][fixed].add(row)
-            if stays:
-                self.ports[True][fixed].add(row)
-        if stays:
-            self.slots[container.workload].setdefault(row, set()).add(container.slot)
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        fixed = {workload: one.container.fixed_ports for workload, one in board.services.items()}
+        self.fixed = {workload: ports for workload, ports in fixed.items() if ports}
+        self.asked = {port for ports in self.fixed.values() for port in ports}
+        self.used = np.zeros_like(board.free_now)
+        self.kept = np.zeros_like(board.free_now)
+        self.rows: dict[WorkloadId, list[int]] = defaultdict(list)
+        self.taken_now: dict[Port, set[int]] = defaultdict(set)
+        self.taken_after: dict[Port, set[int]] = defaultdict(set)
+
+    def add(self, row: int, there: Containers, staying: Containers) -> None:
+        """The containers of one host, and which of them stay."""
+        if not there:
+            return
+        self.used[row] = self._taken(there)
+        self.kept[row] = self.used[row] if staying is there else self._taken(staying)
+        for workload, _slot in dict.fromkeys([(one.workload, one.slot) for one in staying]):
+            self.rows[workload].append(row)
+        if self.asked:
+            for taken, ones in ((self.taken_now, there), (self.taken_after, staying)):
+                for port in self._ports(ones):
+                    taken[port].add(row)
+
+    def _taken(self, containers: Containers) -> list[int]:
+        """The room that they take together, by column."""
+        amounts = {
+            "cpu": sum([one.requests.cpu for one in containers]),
+            "memory": sum([one.requests.memory for one in containers]),
+        }
+        for one in containers:
+            for name, amount in one.requests.extended:
+                amounts[name] = amounts.get(name, 0) + amount
+        return [amounts.get(name, 0) for name in self.board.resources]
+
+    def _ports(self, containers: Containers) -> set[Port]:
+        """The ports in use: those that an Engine lists, and those of what does not run yet."""
+        listed = {(port.published, port.protocol) for one in containers for port in one.ports}
+        fixed = {port for one in containers for port in self.fixed.get(one.workload, ())}
+        return (listed | fixed) & self.asked
 
     def settle(self) -> None:
         board = self.board
-        if self.rows:
-            rows, needs, stays = np.array(self.rows), np.array(self.needs), np.array(self.stays)
-            np.subtract.at(board.free_now, rows, needs)
-            np.subtract.at(board.free_after, rows[stays], needs[stays])
-        for workload, hosts in self.slots.items():
-            held = sorted(hosts.items())
-            board.add(
-                workload, np.array([row for row, _ in held]), np.array([len(slots) for _, slots in held])
-            )
-        board.ports_now.update((port, frozenset(rows)) for port, rows in self.ports[False].items())
-        board.ports_after.update((port, frozenset(rows)) for port, rows in self.ports[True].items())
+        board.free_now -= self.used
+        board.free_after -= self.kept
+        for workload, rows in self.rows.items():
+            counts = Counter(rows)
+            board.add(workload, np.array(list(counts)), np.array(list(counts.values())))
+        board.ports_now.update((port, frozenset(rows)) for port, rows in self.taken_now.items())
+        board.ports_after.update((port, frozenset(rows)) for port, rows in self.taken_after.items())
 
 
 @dataclass(slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Applied, Ledger
-from rota.core.model import Fleet, WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Now
 from rota.core.windows import wanted
 

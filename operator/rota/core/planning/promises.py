@@ -54,15 +54,14 @@ def _under_way(scene: Scene, shifts: Sequence[Shift]) -> dict[PinKey, Move]:
     """Moves of which both the old and the new instance are there, or the new one is in the queue of its
     host. One whose new instance is gone again has failed, and is over."""
     queued = {(workload, slot) for view in scene.observed.hosts.values() for workload, slot, _ in view.queued}
+    kept = {shift.id: shift.roster.kept for shift in shifts}
     result = {}
-    for shift in shifts:
-        for slot, group in shift.roster.kept.items():
-            move = scene.ledger.moves.get((shift.id, slot))
-            hosts = {one.container.host for one in group}
-            if move is None or move.source not in hosts or move.target not in scene.fleet.hosts:
-                continue
-            if len(hosts) > 1 or (shift.id, slot) in queued:
-                result[shift.id, slot] = move
+    for key, move in scene.ledger.moves.items():
+        workload, slot = key
+        hosts = {one.container.host for one in kept.get(workload, {}).get(slot, ())}
+        under_way = len(hosts) > 1 or key in queued
+        if under_way and move.source in hosts and move.target in scene.fleet.hosts:
+            result[key] = move
     return result
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
-from rota.core.model import Order, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Order
 from rota.core.observed import ContainerState, Now, ObservedContainer
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.planning.roster import Instance, Roster
@@ -22,7 +24,8 @@ class Start:
 
     With `waits` it is only announced: a seat is found for the plan, but nothing is started now.
     `instead` may be stopped first where there is no room for both; None where the budget forbids it.
-    `abandoned`: its predecessor is on a host that is gone, and serves nobody.
+    `abandoned`: its predecessor is on a host that is gone, and serves nobody. `ahead`: it is only due at an
+    edge to come; `patient`, that edge lets others go, so that nobody else need be stopped for it.
     """
 
     slot: int
@@ -33,6 +36,8 @@ class Start:
     waits: str = ""
     instead: ObservedContainer | None = None
     abandoned: bool = False
+    ahead: bool = False
+    patient: bool = False
 
 
 class Stop(NamedTuple):
@@ -70,28 +75,49 @@ class _Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Causes:
-    """Why a workload changes: its count, its spec, or an instance that went missing."""
+    """Why a workload changes: its count, its spec, or an instance that went missing.
+
+    `ahead` says why it grows before an edge: from as many as are `due` until then to as many as are due
+    `soon`, at `edge`. `patient`: that edge lets others go, whose room it can wait for.
+    """
 
     count: str
     spec: str
+    ahead: str = ""
+    due: int = 0
+    soon: int = 0
+    edge: datetime | None = None
+    patient: bool = False
 
 
 def plan_rollout(roster: Roster, causes: Causes, images: frozenset[tuple[str, str]], now: Now) -> Steps:
     """The steps of one workload. `images` are the (host, image) pairs known to be there."""
     service = roster.service
     steps = Steps(workload=service.id)
+    if roster.calm and all(group[0].container.running for group in roster.kept.values()):
+        return steps
     surge = max(service.update.max_surge.of(roster.wanted), 1)
-    healthy = sum(_healthy(group, roster, now) for group in roster.kept.values())
+    early = _early(roster, causes)
+    lost = len(roster.missing) - len(early)
     budget = _Budget(
         surge=roster.wanted + surge - max(roster.alive + len(roster.missing), roster.wanted),
-        unavailable=healthy - (roster.owed - service.max_unavailable.of(roster.owed)),
-        sick=surge - len(roster.missing) - sum(_is_coming(group) for group in roster.kept.values()),
+        unavailable=roster.healthy - (roster.owed - service.max_unavailable.of(roster.owed)),
+        sick=surge - lost - sum(_is_coming(group) for group in roster.kept.values()),
     )
     for slot, group in roster.released.items():
         _release(slot, group, steps, roster.gives_way.get(slot, causes.count))
     for slot in roster.missing:
-        waits = _missing_waits(roster, slot)
-        steps.starts.append(Start(slot=slot, change=ChangeKind.START, cause=causes.count, waits=waits))
+        ahead = slot in early
+        steps.starts.append(
+            Start(
+                slot=slot,
+                change=ChangeKind.START,
+                cause=causes.ahead if ahead else causes.count,
+                waits=_missing_waits(roster, slot),
+                ahead=ahead,
+                patient=ahead and causes.patient,
+            )
+        )
     for slot, group in sorted(roster.kept.items(), key=_unready_first):
         if group[0].fit:
             _settle(roster, group, steps, now)
@@ -102,9 +128,11 @@ def plan_rollout(roster: Roster, causes: Causes, images: frozenset[tuple[str, st
     return steps
 
 
-def _healthy(group: tuple[Instance, ...], roster: Roster, now: Now) -> bool:
-    """Whether a slot has what serves, and has for long enough to be counted on."""
-    return any(one.soaked(now, roster.service.update.min_healthy_time) for one in group)
+def _early(roster: Roster, causes: Causes) -> frozenset[int]:
+    """The missing slots that are only due at an edge to come: what is due now comes first."""
+    kept = len(roster.kept)
+    first = max(causes.due - kept, 0)
+    return frozenset(roster.missing[first : first + max(causes.soon - max(kept, causes.due), 0)])
 
 
 def _is_coming(group: tuple[Instance, ...]) -> bool:

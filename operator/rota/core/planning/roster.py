@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import NamedTuple
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger, Move
-from rota.core.model import Fleet, Service, Strategy, WorkloadId
+from rota.core.model import Fleet, Host, Service
 from rota.core.observed import (
     ContainerState,
     Health,
     HostState,
+    HostView,
     Now,
     ObservedContainer,
     ObservedState,
@@ -19,13 +25,13 @@ from rota.core.observed import (
 from rota.core.placement.keep import must_move
 from rota.core.placement.rank import ZONE
 from rota.core.placement.terrain import stable_hash
+from rota.core.rules import Strategy
 
 MOST_STARTS = 20_000
 """Instances of one workload that are started in one decision at most; the others follow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
+class Instance(NamedTuple):
     """One container of a workload, judged: all that is text is a reason, or empty.
 
     `misplaced`: it has to move. `failed`: it had its chance. `untouchable`: it cannot be stopped now.
@@ -61,12 +67,13 @@ class Roster:
     """The slots of one workload.
 
     `kept` are the slots that stay, with their containers (best first); `released` those that go;
-    `missing` the numbers that lack an instance; `stopping` what is already on its way out. `alive`
-    counts every container there is, stopping ones included, which is what surge is counted against;
-    but what a silent host keeps from being removed holds nobody up. `beyond` are as many more that are
-    missing than one decision starts. `owed` is the count that the disruption budget is judged by: what fills
-    owes nobody the instances that it is only now growing by. `gives_way` says why a released slot
-    goes that placement took, by slot.
+    `missing` the numbers that lack an instance; `stopping` what is already on its way out. `healthy` counts
+    the kept slots that have what serves, for long enough to be counted on. `calm`: nothing of it is under
+    way, every slot has the one instance that it should have. `alive` counts every container there is,
+    stopping ones included, which is what surge is counted against; but what a silent host keeps from being
+    removed holds nobody up. `beyond` are as many more that are missing than one decision starts. `owed` is
+    the count that the disruption budget is judged by: what fills owes nobody the instances that it is only
+    now growing by. `gives_way` says why a released slot goes that placement took, by slot.
     """
 
     service: Service
@@ -75,35 +82,58 @@ class Roster:
     released: Mapping[int, tuple[Instance, ...]]
     missing: tuple[int, ...]
     stopping: tuple[ObservedContainer, ...]
+    healthy: int
+    calm: bool
     alive: int
     owed: int
     beyond: int = 0
     gives_way: Mapping[int, str] = field(default_factory=dict)
 
-    @property
-    def calm(self) -> bool:
-        """Nothing of it is under way: every slot has the one instance that it should have."""
-        return not (self.missing or self.released or self.stopping) and all(
-            len(group) == 1 and group[0].fit and group[0].container.ready for group in self.kept.values()
-        )
-
 
 def containers_by_workload(observed: ObservedState) -> dict[WorkloadId, list[ObservedContainer]]:
     """The containers of each workload, in an order that does not depend on how its hosts list them."""
     groups: dict[WorkloadId, list[ObservedContainer]] = defaultdict(list)
-    for container in sorted(observed.containers(), key=lambda one: (one.host, one.slot, one.id)):
+    for container in observed.containers():
         groups[container.workload].append(container)
+    for group in groups.values():
+        group.sort(key=_PLACE)
     return groups
+
+
+_PLACE = attrgetter("host", "slot", "id")
+
+
+class Post(NamedTuple):
+    """What is the same for all containers of a host: its manifest, None where it left the fleet; whether it
+    answers, and if not, why nothing on it can be stopped; and the ids of what is being stopped."""
+
+    host: Host | None
+    reachable: bool
+    untouchable: str
+    stopping: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What judging an instance needs beside the instance itself."""
+    """What judging an instance needs beside the instance itself. `posts` are the observed hosts by name."""
 
     fleet: Fleet
     observed: ObservedState
     ledger: Ledger
     now: Now
+    posts: Mapping[str, Post] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        posts = {name: _post(view, self.fleet.hosts.get(name)) for name, view in self.observed.hosts.items()}
+        object.__setattr__(self, "posts", posts)
+
+
+def _post(view: HostView, host: Host | None) -> Post:
+    return Post(host, view.state is HostState.REACHABLE, _silent(view), view.stopping)
+
+
+def _silent(view: HostView) -> str:
+    return "" if view.state is HostState.REACHABLE else f"{view.name} does not answer"
 
 
 def roster(
@@ -119,61 +149,127 @@ def roster(
     The slots in `gives_way` go in any case, for the reasons it holds. `owed` is `wanted` unless stated.
     """
     gives_way = gives_way or {}
-    stopping = []
-    slots: dict[int, list[Instance]] = defaultdict(list)
-    for container in containers:
-        if scene.observed.is_stopping(container):
-            stopping.append(container)
-        else:
-            slots[container.slot].append(_judge(container, service, scene))
-    groups = {slot: tuple(sorted(slots[slot], key=_best_first)) for slot in sorted(slots)}
-    staying = {slot: group for slot, group in groups.items() if slot not in gives_way}
-    zones = {name: host.labels.get(ZONE, "") for name, host in scene.fleet.hosts.items()}
-    released = _choose_released(staying, len(staying) - wanted, zones) | (groups.keys() & gives_way.keys())
-    kept = {slot: group for slot, group in groups.items() if slot not in released}
+    groups, stopping = _by_slot(containers, _Judge(service, scene), scene)
+    released = groups.keys() & gives_way.keys()
+    excess = len(groups) - len(released) - wanted
+    if excess > 0:
+        staying = {slot: group for slot, group in groups.items() if slot not in released}
+        released |= _choose_released(staying, excess, scene)
+    kept = {slot: group for slot, group in groups.items() if slot not in released} if released else groups
+    missing = _free_numbers(kept, min(wanted - len(kept), MOST_STARTS), _between(service.id, scene))
+    surplus = [*_surplus(groups, released), *stopping]
     return Roster(
         service=service,
         wanted=wanted,
         kept=kept,
         released={slot: groups[slot] for slot in sorted(released)},
-        missing=_free_numbers(kept, min(wanted - len(kept), MOST_STARTS), _between(service.id, scene)),
+        missing=missing,
         beyond=max(wanted - len(kept) - MOST_STARTS, 0),
         stopping=tuple(stopping),
-        alive=len(kept) + sum(_reachable(one, scene) for one in (*_surplus(groups, kept), *stopping)),
+        healthy=_healthy(kept.values(), service, scene.now),
+        calm=not (missing or released or stopping) and all(map(_at_rest, kept.values())),
+        alive=len(kept) + sum(scene.posts[one.host].reachable for one in surplus),
         owed=wanted if owed is None else owed,
         gives_way=gives_way,
     )
 
 
+def first_to_go(one: Roster, keeps: int, scene: Scene) -> frozenset[int]:
+    """The slots that would be released of those that stay now, if no more than `keeps` were wanted."""
+    excess = len(one.kept) - keeps
+    return frozenset(_choose_released(one.kept, excess, scene)) if excess > 0 else frozenset()
+
+
+Slots = dict[int, tuple[Instance, ...]]
+"""The instances of each slot, best first."""
+
+
+def _by_slot(
+    containers: Iterable[ObservedContainer], judge: _Judge, scene: Scene
+) -> tuple[Slots, list[ObservedContainer]]:
+    """The instances that stay up by slot, in the order of the numbers, and what is being stopped."""
+    stopping = []
+    slots: dict[int, list[Instance]] = defaultdict(list)
+    for container in containers:
+        post = scene.posts[container.host]
+        if container.id in post.stopping:
+            stopping.append(container)
+        else:
+            slots[container.slot].append(judge.instance(container, post))
+    for group in slots.values():
+        if len(group) > 1:
+            group.sort(key=_best_first)
+    return {slot: tuple(slots[slot]) for slot in sorted(slots)}, stopping
+
+
 def _surplus(
-    groups: Mapping[int, tuple[Instance, ...]], kept: Mapping[int, object]
+    groups: Mapping[int, tuple[Instance, ...]], released: Container[int]
 ) -> Iterator[ObservedContainer]:
     """What no slot needs: all but the best of a slot that is kept, all of one that goes."""
     for slot, group in groups.items():
-        yield from (one.container for one in (group[1:] if slot in kept else group))
+        if slot in released:
+            yield from (one.container for one in group)
+        elif len(group) > 1:
+            yield from (one.container for one in group[1:])
 
 
-def _reachable(container: ObservedContainer, scene: Scene) -> bool:
-    return scene.observed.hosts[container.host].state is HostState.REACHABLE
-
-
-def _judge(container: ObservedContainer, service: Service, scene: Scene) -> Instance:
-    pinned_to = scene.ledger.pins.get((service.id, container.slot)) if service.container.pinned else None
-    reachable = _reachable(container, scene)
-    move = _asked_to_move(container, scene)
-    return Instance(
-        container=container,
-        current=container.spec == service.spec_hash,
-        misplaced=must_move(service, scene.fleet.hosts.get(container.host), pinned_to)
-        or (move.cause if move is not None else ""),
-        failed=_failure(container, service, scene) if reachable else "",
-        reachable=reachable,
-        untouchable=untouchable(container, scene.observed),
-        stranded=_stranded(container, pinned_to, scene),
-        packs=service.placement.strategy is Strategy.PACK,
-        destination=move.target if move is not None else None,
-        abandoned=not reachable and pinned_to is None and container.host not in scene.fleet.hosts,
+def _healthy(groups: Iterable[tuple[Instance, ...]], service: Service, now: Now) -> int:
+    soak = service.update.min_healthy_time
+    return sum(
+        group[0].soaked(now, soak) or (len(group) > 1 and any(one.soaked(now, soak) for one in group))
+        for group in groups
     )
+
+
+def _at_rest(group: tuple[Instance, ...]) -> bool:
+    """Whether a slot has the one instance that it should have."""
+    return len(group) == 1 and group[0].container.ready and group[0].fit
+
+
+class _Judge:
+    """Judges the instances of one workload: what is the same for all of them is looked up once."""
+
+    def __init__(self, service: Service, scene: Scene) -> None:
+        self.service = service
+        self.scene = scene
+        self.pinned = service.container.pinned
+        self.selective = bool(service.placement.host_selector)
+        self.packs = service.placement.strategy is Strategy.PACK
+
+    def _is_plain(self, container: ObservedContainer, post: Post) -> bool:
+        """Whether nothing is to be said of it, as of nearly all: it serves as it should, where it may."""
+        host = post.host
+        return (
+            container.ready_since is not None
+            and container.state is ContainerState.RUNNING
+            and container.health is not Health.UNHEALTHY
+            and container.spec == self.service.spec_hash
+            and post.reachable
+            and host is not None
+            and not (host.taints or self.selective or self.pinned or self.scene.ledger.moves)
+        )
+
+    def instance(self, container: ObservedContainer, post: Post) -> Instance:
+        ledger, host = self.scene.ledger, post.host
+        if self._is_plain(container, post):
+            return Instance(container, True, "", "", True, "", "", False, self.packs, None)
+        pinned_to = ledger.pins.get((self.service.id, container.slot)) if self.pinned else None
+        move = _asked_to_move(container, self.scene) if ledger.moves else None
+        misplaced = ""
+        if self.selective or self.pinned or host is None or host.taints:
+            misplaced = must_move(self.service, host, pinned_to) or ""
+        return Instance(
+            container,
+            current=container.spec == self.service.spec_hash,
+            misplaced=misplaced or (move.cause if move is not None else ""),
+            failed=_failure(container, self.service, self.scene) if post.reachable else "",
+            reachable=post.reachable,
+            untouchable=post.untouchable or _being_started(container),
+            stranded=_stranded(container, pinned_to) if host is None else "",
+            packs=self.packs,
+            destination=move.target if move is not None else None,
+            abandoned=host is None and not post.reachable and pinned_to is None,
+        )
 
 
 def _asked_to_move(container: ObservedContainer, scene: Scene) -> Move | None:
@@ -182,22 +278,25 @@ def _asked_to_move(container: ObservedContainer, scene: Scene) -> Move | None:
     return move if goes else None
 
 
-def _stranded(container: ObservedContainer, pinned_to: str | None, scene: Scene) -> str:
-    if pinned_to != container.host or container.host in scene.fleet.hosts:
-        return ""
-    return f"{container.host} left the fleet and holds its volumes"
+def _stranded(container: ObservedContainer, pinned_to: str | None) -> str:
+    left = container.host
+    return f"{left} left the fleet and holds its volumes" if pinned_to == left else ""
 
 
 def untouchable(container: ObservedContainer, observed: ObservedState) -> str:
     """Why it cannot be stopped now, or empty: unknown removes nothing, and what starts has no id yet."""
-    if observed.hosts[container.host].state is not HostState.REACHABLE:
-        return f"{container.host} does not answer"
+    return _silent(observed.hosts[container.host]) or _being_started(container)
+
+
+def _being_started(container: ObservedContainer) -> str:
     return "it is being started" if container.state is ContainerState.PENDING else ""
 
 
 def _failure(container: ObservedContainer, service: Service, scene: Scene) -> str:
     if container.health is Health.UNHEALTHY:
         return "unhealthy"
+    if container.ready and container.state is ContainerState.RUNNING:
+        return ""
     if container.state is ContainerState.DEAD:
         return "its Engine could not remove it"
     deadline = service.update.healthy_deadline
@@ -220,41 +319,57 @@ def _best_first(instance: Instance) -> tuple[bool, bool, bool, float, str]:
     )
 
 
-def _choose_released(
-    groups: Mapping[int, tuple[Instance, ...]], excess: int, zones: Mapping[str, str]
-) -> set[int]:
+def _choose_released(groups: Mapping[int, tuple[Instance, ...]], excess: int, scene: Scene) -> set[int]:
     """The worst placed slots: not ready, then unfit, then in the zone and on the host that has most of
     them; what packs leaves the hosts that have least of it, so that these become empty."""
-    by_host: dict[str, list[int]] = defaultdict(list)
-    ranks = {slot: _release_rank(slot, group) for slot, group in groups.items()}
-    for slot in sorted(groups, key=ranks.__getitem__, reverse=True):
-        by_host[groups[slot][0].container.host].append(slot)  # the worst last
-    per_zone: dict[str, int] = defaultdict(int)
-    for host, slots in by_host.items():
-        per_zone[zones.get(host, "")] += len(slots)
     packs = any(group[0].packs for group in groups.values())
+    by_host: dict[str, list[_Rank]] = defaultdict(list)
+    for rank in sorted(itertools.starmap(_release_rank, groups.items()), reverse=True):
+        by_host[groups[rank.slot][0].container.host].append(rank)  # the worst last
+    zones = {host: "" if packs else _zone(scene.posts[host].host) for host in by_host}
+    sizes = Counter(zones[host] for host, slots in by_host.items() for _ in slots)
+    queues: dict[str, list[tuple[bool, bool, int, int, str]]] = defaultdict(list)
 
-    def worst(host: str) -> tuple[bool, bool, int, int, int]:
-        serves, fit, tie = ranks[by_host[host][-1]]
-        there = len(by_host[host])
-        return (
-            (serves, fit, 0, there, tie)
-            if packs
-            else (serves, fit, -per_zone[zones.get(host, "")], -there, tie)
-        )
+    def enqueue(host: str) -> None:
+        """A host among those of its zone, by the worst of its slots and how many it has."""
+        serves, fit, tie, _ = by_host[host][-1]
+        many = len(by_host[host])
+        heappush(queues[zones[host]], (serves, fit, many if packs else -many, tie, host))
 
+    def worst(zone: str) -> tuple[bool, bool, int, int, int]:
+        serves, fit, many, tie, _ = queues[zone][0]
+        return serves, fit, -sizes[zone], many, tie
+
+    for host in by_host:
+        enqueue(host)
     released: set[int] = set()
-    for _ in range(max(excess, 0)):
-        host = min((one for one, slots in by_host.items() if slots), key=worst)
-        released.add(by_host[host].pop())
-        per_zone[zones.get(host, "")] -= 1
+    for _ in range(excess):
+        zone = min((one for one, queue in queues.items() if queue), key=worst)
+        *_, host = heappop(queues[zone])
+        released.add(by_host[host].pop().slot)
+        sizes[zone] -= 1
+        if by_host[host]:
+            enqueue(host)
     return released
 
 
-def _release_rank(slot: int, group: tuple[Instance, ...]) -> tuple[bool, bool, int]:
+class _Rank(NamedTuple):
+    """Of a slot when too many run, the first to go first; `tie` is a number that depends on its name only."""
+
+    serves: bool
+    fit: bool
+    tie: int
+    slot: int
+
+
+def _zone(host: Host | None) -> str:
+    return host.labels.get(ZONE, "") if host is not None else ""
+
+
+def _release_rank(slot: int, group: tuple[Instance, ...]) -> _Rank:
     best = group[0]
     serves = any(one.container.ready and one.reachable for one in group)
-    return serves, best.fit, stable_hash(f"{best.container.workload}/{slot}")
+    return _Rank(serves, best.fit, stable_hash(f"{best.container.workload}/{slot}"), slot)
 
 
 def _between(workload: WorkloadId, scene: Scene) -> list[int]:

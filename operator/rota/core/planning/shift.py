@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
-from rota.core.model import Fill, Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Fill, Service
 from rota.core.planning.actions import ChangeKind
 from rota.core.planning.rollout import Causes, Start, Steps
 from rota.core.planning.roster import Roster
@@ -16,14 +18,22 @@ from rota.core.planning.roster import Roster
 class Shift:
     """Who is on duty of one workload, what its rollout asks for, and why.
 
-    `fill` is set where its count is what is left over; `barred` are the hosts where its starts failed,
-    each with the reason.
+    `fill` is set where its count is what is left over; `least` is how many it keeps when it yields to
+    others, None where it does not. Of an edge to come, `leaves` is how many it takes away at least, `keeps`
+    the most that it leaves (None where it takes nothing from what yields) and `going` the slots that it
+    takes, as they stand now; `yields_at` is that edge, where they make room for what grows at it. `barred`
+    are the hosts where its starts failed, each with the reason.
     """
 
     roster: Roster
     causes: Causes
     steps: Steps
     fill: Fill | None = None
+    least: int | None = None
+    leaves: int = 0
+    yields_at: datetime | None = None
+    keeps: int | None = None
+    going: frozenset[int] = frozenset()
     barred: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -34,11 +44,25 @@ class Shift:
     def service(self) -> Service:
         return self.roster.service
 
+    def yields(self, edge: datetime | None) -> bool:
+        """Whether what it has beyond its least makes room for what is due now, or for growth ahead of `edge`:
+        what fills always does, what an edge takes away only for growth at that edge or a later one."""
+        if self.fill is not None:
+            return True
+        return edge is not None and self.yields_at is not None and self.yields_at <= edge
+
+    def is_ahead(self, start: Start) -> bool:
+        """Whether a start is only due at an edge to come: as its rollout says, or, of what is going to fill,
+        because all that is due now is there."""
+        fills_early = self.fill is not None and bool(self.causes.ahead)
+        all_there = len(self.roster.kept) >= self.causes.due
+        return start.ahead or (fills_early and all_there and start.change is ChangeKind.START)
+
     def kind_of(self, start: Start) -> Kind:
         """Which seats a start draws from."""
         successor = start.change is not ChangeKind.START
         own = self.service.container.pinned or (successor and self._each_by_itself())
-        return Kind(self.id, successor, start.slot if own else None)
+        return Kind(self.id, successor, start.slot if own else None, start.ahead)
 
     def _each_by_itself(self) -> bool:
         """Whether it matters which of several successors takes which seat: a predecessor makes place for its
@@ -49,11 +73,13 @@ class Shift:
 
 
 class Kind(NamedTuple):
-    """Which starts of a workload share seats: new instances, successors, or one slot with its volumes."""
+    """Which starts of a workload share seats: new instances, successors, or one slot with its volumes; and
+    apart from these, what is only due at an edge to come."""
 
     workload: WorkloadId
     successor: bool = False
     slot: int | None = None
+    ahead: bool = False
 
 
 class Seat(NamedTuple):
