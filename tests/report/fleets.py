@@ -7,16 +7,8 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from rota.core.container import ContainerSpec, HealthCheck, Port
-from rota.core.model import (
-    Amount,
-    Fleet,
-    Operator,
-    Order,
-    PlacementRules,
-    Requirement,
-    Service,
-    UpdateRules,
-)
+from rota.core.model import Amount, Fleet, Order, Service, UpdateRules
+from rota.core.rules import Operator, PlacementRules, Requirement
 from rota.core.status import FleetStatus, SourceStatus, summarise
 from rota.engine.memory import MemoryEngine
 from tests import builders

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger, Reservation
-from rota.core.model import Fleet, WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedState
 from rota.core.resources import Resources
 from rota.core.status import Finding, FleetStatus, SourceStatus, summarise

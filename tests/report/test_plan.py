@@ -13,12 +13,14 @@ import numpy as np
 from jsonschema import Draft202012Validator
 
 from rota.core.decide import Unplaced
-from rota.core.model import CapacityPolicy, Loss, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import CapacityPolicy, Loss
 from rota.core.placement.demand import Refusal
 from rota.core.placement.headroom import Headroom, Shortfall
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.windows import InForce
-from rota.report.plan import Edge, ObjectDiff, Plan, plan_document, render_text
+from rota.report.edges import Edge
+from rota.report.plan import ObjectDiff, Plan, plan_document, render_text
 from tests import builders
 
 NOON = datetime(2026, 6, 1, 10, tzinfo=UTC)

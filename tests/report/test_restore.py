@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rota.core.decide import decide
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Applied, HostRecord, Ledger, Move, Reservation
-from rota.core.model import Fleet, WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Now
 from rota.core.resources import Resources
 from rota.errors import Stalled

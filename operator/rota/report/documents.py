@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rota.core.decide import Unplaced
+from rota.core.edge_lines import EdgeLine
 from rota.core.observed import ObservedContainer
 from rota.core.placement.demand import Refusal
+from rota.core.placement.headroom import Headroom
 from rota.core.planning.actions import Change
 from rota.core.quantities import format_resources
 from rota.core.status import FleetStatus, HostStatus, WorkloadStatus
@@ -20,20 +22,34 @@ LEDGER_PATH = "state/ledger.json"
 EVENTS_PATH = "events.jsonl"
 
 
-def documents(status: FleetStatus, events: Iterable[str]) -> dict[str, bytes]:
+class Encoder:
+    """Remembers what every file was made of: only what differs from that is encoded anew."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Mapping[str, Any], bytes]] = {}
+
+    def all(self, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
+        """`documents` as files, by path. What is not among them is forgotten."""
+        self._last = {path: self._one(path, document) for path, document in documents.items()}
+        return {path: content for path, (_, content) in self._last.items()}
+
+    def _one(self, path: str, document: Mapping[str, Any]) -> tuple[Mapping[str, Any], bytes]:
+        last = self._last.get(path)
+        return last if last is not None and last[0] == document else (document, encode(document))
+
+
+def documents(status: FleetStatus, events: Iterable[str], encoder: Encoder | None = None) -> dict[str, bytes]:
     """Every file of the status branch, by path. `events` are the lines of `events.jsonl`."""
-    files = {
-        "README.md": readme(status).encode(),
-        "status.json": encode(status_document(status)),
-        EVENTS_PATH: "".join(f"{line}\n" for line in events).encode(),
-        LEDGER_PATH: encode(ledger_document(status.ledger)),
-    }
+    made = {"status.json": status_document(status), LEDGER_PATH: ledger_document(status.ledger)}
     for host in status.hosts:
-        files[f"hosts/{host.view.name}.json"] = encode(host_document(host))
+        made[f"hosts/{host.view.name}.json"] = host_document(host)
     for workload in status.workloads:
-        path = f"workloads/{workload.namespace}/{workload.name}.json"
-        files[path] = encode(workload_document(workload, status))
-    return files
+        made[f"workloads/{workload.namespace}/{workload.name}.json"] = workload_document(workload, status)
+    return {
+        "README.md": readme(status).encode(),
+        EVENTS_PATH: "".join(f"{line}\n" for line in events).encode(),
+        **(encoder or Encoder()).all(made),
+    }
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -63,6 +79,7 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
         "survives": None
         if status.survival is None
         else {"loss": status.survival.loss, "shortfalls": list(status.survival.shortfalls)},
+        "edges": [edge_document(one) for one in status.edges],
         "problems": [
             {
                 "path": one.path,
@@ -73,6 +90,24 @@ def status_document(status: FleetStatus) -> dict[str, Any]:
             }
             for one in status.source.problems
         ],
+    }
+
+
+def edge_document(line: EdgeLine) -> dict[str, Any]:
+    """How one workload met an edge, or is about to. `offset` in seconds, negative before the edge."""
+    one = line.record
+    return {
+        "at": line.at.isoformat(),
+        "policy": one.policy,
+        "window": one.window,
+        "workload": str(one.workload),
+        "wanted": one.wanted,
+        "ready": one.ready,
+        "begun": None if one.begun is None else one.begun.astimezone(line.at.tzinfo).isoformat(),
+        "offset": one.offset,
+        "afterRoom": one.after_room,
+        "late": line.late,
+        "text": line.text,
     }
 
 
@@ -106,14 +141,14 @@ def host_document(host: HostStatus) -> dict[str, Any]:
 
 def workload_document(workload: WorkloadStatus, status: FleetStatus) -> dict[str, Any]:
     """`workloads/NAMESPACE/NAME.json`: where it runs, what is to change, and why not all is placed."""
-    name = f"{workload.namespace}/{workload.name}"
+    name = (workload.namespace, workload.name)
     return {
         "apiVersion": API_VERSION,
         **_workload_row(workload),
         "rule": workload.rule,
         "spec": workload.spec,
         "changes": [change_document(one) for one in workload.changes],
-        "unplaced": [unplaced_document(one) for one in status.unplaced if str(one.workload) == name],
+        "unplaced": [unplaced_document(one) for one in status.unplaced if one.workload == name],
         "instances": [
             {
                 "host": host.view.name,
@@ -124,7 +159,7 @@ def workload_document(workload: WorkloadStatus, status: FleetStatus) -> dict[str
             }
             for host in status.hosts
             for one in host.view.all_containers
-            if str(one.workload) == name
+            if one.workload == name
         ],
     }
 
@@ -154,6 +189,37 @@ def unplaced_document(one: Unplaced) -> dict[str, Any]:
 def reasons_document(refusals: Iterable[Refusal]) -> list[dict[str, Any]]:
     """Hosts that refuse for the same reason share a row; one without hosts holds for the whole fleet."""
     return [{"filter": one.filter, "hosts": list(one.hosts), "detail": one.detail} for one in refusals]
+
+
+def survives_document(headroom: Headroom | None) -> dict[str, Any] | None:
+    """Whether a loss is survived, what would have no place, and what stays down with its volume; null where
+    nobody asked, or there is no host to lose."""
+    if headroom is None or not headroom.losses:
+        return None
+    return {
+        "loss": headroom.loss,
+        "checked": headroom.checked,
+        "losses": headroom.losses,
+        "shortfalls": [
+            {
+                "lost": one.lost,
+                "alike": list(one.alike),
+                "workload": str(one.workload),
+                "count": one.count,
+                "reasons": reasons_document(one.refusals),
+            }
+            for one in headroom.shortfalls
+        ],
+        "pinned": [
+            {
+                "lost": one.lost,
+                "workload": str(one.workload),
+                "count": one.count,
+                "slots": list(one.slots),
+            }
+            for one in headroom.pinned
+        ],
+    }
 
 
 def _host_row(host: HostStatus) -> dict[str, Any]:

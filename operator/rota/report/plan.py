@@ -4,46 +4,33 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from rota.core.decide import Decision, Unplaced
-from rota.core.model import Fleet, WorkloadId
+from rota.core.forecast.instant import Forecast
+from rota.core.ids import WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Now
 from rota.core.placement.headroom import Headroom
 from rota.core.placement.refusals import refusal_lines
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.quantities import format_time
-from rota.core.windows import InForce, Want, in_force, wanted
-from rota.report.documents import API_VERSION, change_document, reasons_document, unplaced_document
+from rota.core.windows import InForce
+from rota.report.documents import API_VERSION, change_document, survives_document, unplaced_document
+from rota.report.edges import Edge, coming_day_lines, edge_document, edges_of_day
+from rota.report.survival_words import but, loss_lines, loss_of, survival
 from rota.report.text import one_line, survives
 
-_DAY = timedelta(hours=24)
-_MOMENT = timedelta(microseconds=1)
 _VERBS = {
     ChangeKind.START: "start",
     ChangeKind.REPLACE: "replace",
     ChangeKind.MOVE: "move",
     ChangeKind.STOP: "stop",
 }
-FILL = "fill"
 _WITHHELD = "PruneBlocked"
 _LATER = " (where to is chosen once it has stopped)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
-    """An instant in the coming day at which counts change: which policy, from and to which window.
-
-    A count of None is whatever is left over then.
-    """
-
-    at: datetime
-    policy: str
-    before: str
-    after: str
-    counts: tuple[tuple[WorkloadId, int | None, int | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +48,7 @@ class Plan:
     """What a change does. `base` and `head` are commits or words for a working tree.
 
     `fills` are the counts that workloads come to which fill what is left over; `headroom` says whether
-    the fleet survives a loss, where it is to.
+    the fleet survives a loss, where it is to. `forecast` is that of the coming 24 hours, where one was made.
     """
 
     head: str
@@ -76,6 +63,7 @@ class Plan:
     edges: tuple[Edge, ...] = ()
     fills: Mapping[WorkloadId, int] = field(default_factory=dict)
     headroom: Headroom | None = None
+    forecast: Forecast | None = None
     held: str = ""
     blocked: str = ""
     warnings: tuple[str, ...] = field(default=())
@@ -98,7 +86,9 @@ def has_no_place(change: Change) -> bool:
     return change.kind is ChangeKind.START and change.host is None
 
 
-def plan_of(fleet: Fleet, decision: Decision, now: Now, **fields: Any) -> Plan:
+def plan_of(
+    fleet: Fleet, decision: Decision, now: Now, forecast: Forecast | None = None, **fields: Any
+) -> Plan:
     """The plan that `decision` is; `fields` are what only a comparison knows (base, observed, diffs …)."""
     defaults = {"head": fleet.revision, "base": "", "observed": "the hosts"}
     return Plan(
@@ -107,44 +97,22 @@ def plan_of(fleet: Fleet, decision: Decision, now: Now, **fields: Any) -> Plan:
         changes=decision.changes,
         unplaced=decision.unplaced,
         counts={workload: want.count for workload, want in decision.wants.items()},
-        edges=tuple(edges_of_day(fleet, now.wall)),
+        edges=tuple(edges_of_day(fleet, now.wall, forecast)),
+        forecast=forecast,
         fills={workload: want.count for workload, want in sorted(decision.wants.items()) if want.fill},
-        headroom=decision.headroom,
+        headroom=_with_slots(decision.headroom, forecast),
         held=str(decision.held or ""),
         blocked=decision.guard.message,
         **(defaults | fields),
     )
 
 
-def edges_of_day(fleet: Fleet, start: datetime) -> list[Edge]:
-    """The edges of the coming 24 hours, in order, with the counts that they change."""
-    edges = []
-    for policy in fleet.policies:
-        current, since = in_force(policy, fleet, start), start
-        while current.until is not None and current.until - start <= _DAY:
-            before = wanted(fleet, max(since, current.until - _MOMENT))
-            after = wanted(fleet, current.until)
-            edges.append(
-                Edge(
-                    at=current.until.astimezone(policy.zone),
-                    policy=policy.name,
-                    before=current.window,
-                    after=current.then or "",
-                    counts=tuple(
-                        (workload, _stated(before[workload]), _stated(after[workload]))
-                        for workload in sorted(fleet.services)
-                        if _stated(before[workload]) != _stated(after[workload])
-                    ),
-                )
-            )
-            since = current.until
-            current = in_force(policy, fleet, since)
-    return sorted(edges, key=lambda edge: (edge.at, edge.policy))
-
-
-def _stated(want: Want) -> int | None:
-    """The number that is wanted; None where it is what is left over, which only that hour will tell."""
-    return None if want.fill is not None else want.count
+def _with_slots(headroom: Headroom | None, forecast: Forecast | None) -> Headroom | None:
+    """The verdict of a decision, with the slots of what is pinned, which only the forecast follows."""
+    first = forecast.instants[0].headroom if forecast is not None else None
+    if headroom is None or first is None:
+        return headroom
+    return replace(headroom, pinned=first.pinned)
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -163,46 +131,13 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         ],
         "changes": [change_document(change) for change in plan.changes],
         "summary": plan.summary,
-        "edges": [
-            {
-                "at": format_time(edge.at),
-                "policy": edge.policy,
-                "from": edge.before,
-                "to": edge.after,
-                "counts": [
-                    {"workload": str(workload), "from": _or_fill(before), "to": _or_fill(after)}
-                    for workload, before, after in edge.counts
-                ],
-            }
-            for edge in plan.edges
-        ],
+        "edges": [edge_document(edge) for edge in plan.edges],
         "unplaced": [unplaced_document(one) for one in plan.unplaced],
         "fills": [{"workload": str(workload), "count": count} for workload, count in plan.fills.items()],
-        "survives": _survival(plan.headroom) if plan.headroom is not None else None,
+        "survives": survives_document(plan.headroom),
         "held": plan.held,
         "blocked": plan.blocked,
         "warnings": list(plan.warnings),
-    }
-
-
-def _or_fill(count: int | None) -> int | str:
-    return FILL if count is None else count
-
-
-def _survival(headroom: Headroom) -> dict[str, Any]:
-    return {
-        "loss": headroom.loss,
-        "checked": headroom.checked,
-        "losses": headroom.losses,
-        "shortfalls": [
-            {
-                "lost": one.lost,
-                "workload": str(one.workload),
-                "count": one.count,
-                "reasons": reasons_document(one.refusals),
-            }
-            for one in headroom.shortfalls
-        ],
     }
 
 
@@ -212,21 +147,30 @@ def render_text(plan: Plan) -> str:
     lines += [f"! {text}" for text in (plan.held, plan.blocked, *plan.warnings) if text]
     lines += _objects(plan)
     lines += _unplaced(plan)
-    if plan.edges:
-        lines.append(f"Edges in the next 24 h: {' · '.join(_edges(plan.edges))}")
+    lines += coming_day_lines(plan.edges, plan.forecast)
     if plan.fills:
         counts = (f"{workload} {count}" for workload, count in plan.fills.items())
         lines.append(f"Fill what is left over: {', '.join(counts)}")
-    lines += survival_lines(plan.headroom)
-    lines.append(_sum(plan))
+    lines += survival_lines(plan.headroom, plan.forecast)
+    lines.append(verdict(plan))
     return "".join(f"{one_line(line)}\n" for line in lines)
 
 
-def survival_lines(headroom: Headroom | None) -> list[str]:
-    """Whether the fleet survives a loss: `Survives the loss of any one host: yes`, or what would not."""
-    if headroom is None:
+def survival_lines(headroom: Headroom | None, forecast: Forecast | None = None) -> list[str]:
+    """Whether the fleet survives a loss: `Survives the loss of any one host: yes`, or what would not. Where
+    that is not the same all day, the hours are told, and what is short in the first of those that fail."""
+    if headroom is None or not headroom.losses:
         return []
-    return survives(headroom.loss, [str(one) for one in headroom.shortfalls], _extent(headroom))
+    failing = next((one for one in forecast.instants if one.survives is False), None) if forecast else None
+    if forecast is None or failing is None or all(one.survives is False for one in forecast.instants):
+        first, *others = survives(headroom.loss, loss_lines(headroom), _extent(headroom))
+        unplaced = forecast is not None and bool(forecast.instants[0].lacks)
+        return [first if headroom.shortfalls else f"{first}{but(headroom, unplaced=unplaced)}", *others]
+    assert failing.headroom is not None
+    return [
+        f"Survives the loss of any one {loss_of(forecast)}: {survival(forecast)}",
+        *(f"    {line}" for line in loss_lines(failing.headroom)),
+    ]
 
 
 def _extent(headroom: Headroom) -> str:
@@ -328,24 +272,8 @@ def _unplaced(plan: Plan) -> list[str]:
     return lines
 
 
-def _edges(edges: Iterable[Edge]) -> list[str]:
-    """Each edge in its policy's own civil time; policies and zones are named where there are several."""
-    policies = {edge.policy for edge in edges}
-    zones = {str(edge.at.tzinfo) for edge in edges}
-    texts = []
-    for edge in edges:
-        counts = ", ".join(
-            f"{workload.name} {_or_fill(before)} -> {_or_fill(after)}"
-            for workload, before, after in edge.counts
-        )
-        zone = f" {edge.at.tzinfo}" if len(zones) > 1 else ""
-        policy = f" {edge.policy}" if len(policies) > 1 else ""
-        changed = f" ({counts})" if counts else ""
-        texts.append(f"{edge.at:%H:%M}{zone}{policy} {edge.before} -> {edge.after}{changed}")
-    return texts
-
-
-def _sum(plan: Plan) -> str:
+def verdict(plan: Plan) -> str:
+    """`Plan: 1 to start, 2 unplaced`: the line that sums it up."""
     summary = plan.summary
     words = {"start": "to start", "replace": "to replace", "move": "to move", "stop": "to stop"}
     withheld = sum(change.waits == _WITHHELD for change in plan.changes)

@@ -21,7 +21,7 @@ def readme(status: FleetStatus) -> str:
     """Markdown: what a person who opens the branch wants to know first."""
     parts = [f"# {escape(status.fleet) or 'Rota'}: {verdict(status)}", _source(status)]
     parts += _conditions(status) + _survival(status)
-    parts += _windows(status) + _workloads(status) + _hosts(status) + _problems(status)
+    parts += _windows(status) + _edges(status) + _workloads(status) + _hosts(status) + _problems(status)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -34,7 +34,7 @@ def verdict(status: FleetStatus) -> str:
 
 def escape(text: str) -> str:
     """Text that came from manifests, Engines or git, so that no forge reads markup into it."""
-    plain = "".join(char if char.isprintable() else " " for char in text)
+    plain = text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
     return _LINK.sub(_UNLINKED, plain).translate(_SPECIAL)
 
 
@@ -72,6 +72,12 @@ def _windows(status: FleetStatus) -> list[str]:
         for policy, window, edge, then in status.windows
     ]
     return _section("Windows", ("Policy", "Window", "Next edge"), rows)
+
+
+def _edges(status: FleetStatus) -> list[str]:
+    """The latest first."""
+    rows = [f"- {one.at:%a %Y-%m-%d}: {escape(one.text)}" for one in reversed(status.edges)]
+    return ["## Edges", "\n".join(rows)] if rows else []
 
 
 def _workloads(status: FleetStatus) -> list[str]:

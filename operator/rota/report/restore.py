@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import Fleet, WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import (
     ContainerState,
     EngineFacts,

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from rota.core.ledger import Applied, HostRecord, Ledger, Move, PinKey, Reservation
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.ledger import Applied, EdgeRecord, HostRecord, Ledger, Move, PinKey, Reservation
 from rota.core.quantities import format_time
 from rota.errors import Stalled
 from rota.report.text import what_is_wrong
@@ -41,6 +41,8 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
             for key, one in sorted(ledger.moves.items())
         ],
         "displaced": [_slot(key) for key in sorted(ledger.displaced)],
+        "edges": [_edge(one) for one in ledger.edges],
+        "startTimes": {str(workload): list(times) for workload, times in sorted(ledger.start_times.items())},
         "applied": None
         if applied is None
         else {
@@ -49,6 +51,38 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
             "counts": {str(workload): count for workload, count in applied.counts.items()},
         },
     }
+
+
+def _edge(one: EdgeRecord) -> dict[str, Any]:
+    return {
+        "at": format_time(one.at),
+        "policy": one.policy,
+        "window": one.window,
+        "workload": str(one.workload),
+        "wanted": one.wanted,
+        "ready": one.ready,
+        "begun": None if one.begun is None else format_time(one.begun),
+        "offset": one.offset,
+        "elastic": one.elastic,
+        "afterRoom": one.after_room,
+        "over": one.over,
+    }
+
+
+def _read_edge(row: Mapping[str, Any]) -> EdgeRecord:
+    return EdgeRecord(
+        at=_instant(row["at"]),
+        policy=row["policy"],
+        window=row["window"],
+        workload=WorkloadId.parse(row["workload"]),
+        wanted=int(row["wanted"]),
+        ready=int(row["ready"]),
+        begun=None if row["begun"] is None else _instant(row["begun"]),
+        offset=None if row["offset"] is None else float(row["offset"]),
+        elastic=bool(row["elastic"]),
+        after_room=bool(row["afterRoom"]),
+        over=bool(row["over"]),
+    )
 
 
 def _slot(key: PinKey) -> dict[str, Any]:
@@ -93,6 +127,11 @@ def read_ledger(content: bytes) -> Ledger:
                 for key, row in _by_slot(document.get("moves", ()))
             },
             displaced=frozenset(key for key, _ in _by_slot(document.get("displaced", ()))),
+            edges=tuple(_read_edge(row) for row in document.get("edges", ())),
+            start_times={
+                WorkloadId.parse(name): tuple(float(seconds) for seconds in times)
+                for name, times in document.get("startTimes", {}).items()
+            },
             applied=None
             if applied is None
             else Applied(
