@@ -13,8 +13,8 @@ import pytest
 
 from rota.app import Daemon
 from rota.clock import ShiftedClock, SystemClock
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger, Reservation
-from rota.core.model import WorkloadId
 from rota.core.observed import ContainerState, Now
 from rota.core.planning.promises import RESERVED_SECONDS
 from rota.errors import Fatal
@@ -35,7 +35,7 @@ spec:
   timeZone: Europe/Berlin
   base: {replicas: {web: 2}}
   windows:
-    - {name: day, days: [mon, tue, wed, thu, fri], start: "07:00", end: "20:00", replicas: {web: 6}}
+    - {name: day, days: [mon, tue, wed, thu, fri], start: "07:00", end: "20:00", lead: 0s, replicas: {web: 6}}
 """
 
 
@@ -93,6 +93,29 @@ def test_it_wakes_on_the_edge_of_a_window(origin: Origin, data: Path) -> None:
         before = [one for one in operation.passes if one.now.wall < edge and one.decision is not None]
         counts = {want.count for one in before if one.decision for want in one.decision.wants.values()}
         assert counts <= {2}
+
+
+def test_it_wakes_when_a_lead_begins(origin: Origin, data: Path) -> None:
+    speed = 60.0
+    edge = datetime(2026, 6, 1, 5, 0, tzinfo=UTC)
+    lead = edge - timedelta(minutes=2)
+    clock = ShiftedClock(
+        start=lead - timedelta(seconds=1.5 * speed), speed=speed, origin=SystemClock().now().mono
+    )
+    machines = Machines(clock)
+    origin.commit(fleet(policy=POLICY.replace("lead: 0s", "lead: 2m")))
+    with Operation(origin, data, machines, clock=clock) as operation:
+        operation.await_pass(lambda one: one.now.wall >= lead, "the lead")
+        first = next(one for one in operation.passes if one.now.wall >= lead)
+        assert 0 <= (first.now.wall - lead).total_seconds() / speed < 0.5
+        assert first.decision is not None
+        assert [(want.count, want.due) for want in first.decision.wants.values()] == [(6, 2)]
+        operation.await_pass(lambda one: one.now.wall >= edge, "the edge")
+    assert len(machines.running()) == 6
+    met = status_of(origin)["edges"]
+    assert [(one["workload"], one["ready"], one["late"]) for one in met] == [("shop/web", 6, False)]
+    events = git(origin.path, "show", f"{STATUS}:events.jsonl").splitlines()
+    assert [row["message"] for row in map(json.loads, events) if row["event"] == "edge"] == [met[0]["text"]]
 
 
 @pytest.mark.parametrize("how", ["stop", "remove"])

@@ -9,7 +9,7 @@ from rota.core.ledger import PinKey
 from rota.core.observed import Now
 from rota.core.status import FleetStatus
 from rota.gitrepo.worker import GitView, Publication, Urgency
-from rota.report.documents import documents
+from rota.report.documents import Encoder, documents
 from rota.report.journal import Journal
 
 _STATUS = "status.json"
@@ -20,6 +20,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self._last: tuple[FleetStatus, tuple[str, ...]] | None = None
+        self._encoder = Encoder()
 
     def publication(
         self, status: FleetStatus, journal: Journal, git: GitView, recorded: frozenset[PinKey], now: Now
@@ -32,7 +33,7 @@ class Publisher:
         if self._last == (status, events):
             return None
         self._last = (status, events)
-        files = documents(status, events)
+        files = documents(status, events, self._encoder)
         if not status.fleet and git.tip is not None:
             # Nothing could be looked at: what was recorded of hosts and workloads stays on the branch.
             files = {path: content for path, content in git.tip.files.items() if _is_detail(path)} | files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from rota.core.planning.promises import RESERVED_SECONDS
 from rota.core.status import Finding, FleetStatus, SourceStatus, stalled, summarise
 from rota.engine.execute import execute
 from rota.engine.observe import follow_renames, presume, settle_identities
-from rota.engine.runner import FleetSetup, HostSetup, Runner
+from rota.engine.runner import FleetSetup, Hosts, HostSetup
 from rota.errors import Stalled
 from rota.gitrepo.status_branch import StatusTip
-from rota.gitrepo.worker import GitView, GitWorker
+from rota.gitrepo.worker import GitView, Repository
 from rota.manifest.load import Loaded
 from rota.manifest.problem import Problem
 from rota.publish import Publisher
@@ -31,6 +31,9 @@ from rota.report.restore import restore
 
 log = structlog.get_logger()
 
+Brain = Callable[[Fleet, ObservedState, Ledger, Now, Solver | None], Decision]
+"""`decide`, or what a test puts in its place to see that a misbehaving one is caught."""
+
 MOST_PROBES_PER_SECOND = 200
 """Over all hosts; a fleet of thousands is asked less often each."""
 
@@ -39,12 +42,14 @@ MOST_PROBES_PER_SECOND = 200
 class Pass:
     """The result of one pass. `fleet` and `decision` are None while no valid revision is known.
 
-    `outcomes` are the actions whose end became known since the pass before.
+    `outcomes` are the actions whose end became known since the pass before, `observed` is the snapshot
+    that was decided on.
     """
 
     now: Now
     status: FleetStatus
     git: GitView
+    observed: ObservedState
     outcomes: tuple[Outcome, ...] = ()
     fleet: Fleet | None = None
     decision: Decision | None = None
@@ -70,13 +75,21 @@ class Reconciler:
     """Holds what one pass leaves to the next: the ledger, the last good revision, the journal."""
 
     def __init__(
-        self, git: GitWorker, runner: Runner, clock: Clock, limits: Limits, solver: Solver | None = None
+        self,
+        git: Repository,
+        hosts: Hosts,
+        clock: Clock,
+        limits: Limits,
+        solver: Solver | None = None,
+        *,
+        brain: Brain | None = None,
     ) -> None:
         self._git = git
-        self._runner = runner
+        self._hosts = hosts
         self._clock = clock
         self._limits = limits
         self._solver = solver
+        self._brain = brain
         self._fleet: Fleet | None = None
         self._ledger: Ledger | None = None
         self._damage = ""
@@ -95,18 +108,25 @@ class Reconciler:
         if fleet is None or not git.ready:
             status = summarise(None, ObservedState(), None, source, ledger)
             self._publish(status, git, now)
-            return Pass(now=now, status=status, git=git)
+            return Pass(now=now, status=status, git=git, observed=ObservedState())
         observed, ledger = self._observe(fleet, ledger, git, now)
-        decision = decide(fleet, observed, ledger, now, self._solver)
-        execute(decision, self._runner)
+        decision = (self._brain or decide)(fleet, observed, ledger, now, self._solver)
+        execute(decision, self._hosts)
         self._ledger = decision.ledger
         status = summarise(fleet, observed, decision, source, decision.ledger)
+        self._note_edges(ledger, status, now)
         if not observed.unseen():  # what was not looked at yet is not told to anybody
             self._publish(status, git, now)
         if git.push_reason:  # only said here: a status that is pushed can no longer say that it was not
             status = stalled(status, git.push_reason, git.push_message)
         return Pass(
-            now=now, status=status, git=git, outcomes=observed.outcomes, fleet=fleet, decision=decision
+            now=now,
+            status=status,
+            git=git,
+            observed=observed,
+            outcomes=observed.outcomes,
+            fleet=fleet,
+            decision=decision,
         )
 
     def _remember(self, git: GitView, now: Now) -> Ledger:
@@ -155,8 +175,8 @@ class Reconciler:
         heartbeat = max(fleet.failure.heartbeat, len(hosts) // MOST_PROBES_PER_SECOND)
         suspect_after = max(fleet.failure.suspect_after, 3 * heartbeat)
         failure = replace(fleet.failure, heartbeat=heartbeat, suspect_after=suspect_after)
-        self._runner.configure(FleetSetup(name=fleet.name, uid=fleet.uid, failure=failure), hosts)
-        outcomes = self._runner.take_outcomes()
+        self._hosts.configure(FleetSetup(name=fleet.name, uid=fleet.uid, failure=failure), hosts)
+        outcomes = self._hosts.take_outcomes()
         self._journal.add(outcomes, now)
         for one in outcomes:
             log.info(
@@ -167,7 +187,7 @@ class Reconciler:
                 cause=one.cause,
                 why=one.message or None,
             )
-        known = presume(self._runner.views(), self._known)
+        known = presume(self._hosts.views(), self._known)
         ledger = follow_renames(known, fleet.hosts, ledger)
         self._known = {
             name: view for name, view in known.items() if name in fleet.hosts or name in ledger.hosts
@@ -193,6 +213,14 @@ class Reconciler:
             message = f"the status branch is claimed before anything is changed{why}"
             return Hold("Claiming", message, passing=not git.push_reason)
         return limit
+
+    def _note_edges(self, before: Ledger, status: FleetStatus, now: Now) -> None:
+        """How each edge was met, once that is known."""
+        known = {(one.at, one.workload) for one in before.edges if one.over}
+        for line in status.edges:
+            if line.record.over and (line.record.at, line.record.workload) not in known:
+                self._journal.note("edge", line.text, now)
+                log.info("edge", met=line.text, late=line.late)
 
     def _recorded(self, git: GitView) -> frozenset[PinKey]:
         """The pins that stand on the status branch."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from rota.clock import SystemClock
 from rota.core.container import ContainerSpec, HealthCheck
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
 from rota.core.observed import PublishedPort
 from rota.core.planning.actions import StartInstance, VolumeMount
 from rota.core.resources import Resources

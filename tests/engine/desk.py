@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rota.core.container import ContainerSpec
-from rota.core.model import FailureSettings, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import FailureSettings
 from rota.core.observed import ContainerState, EngineFacts, Outcome
 from rota.core.planning.actions import Action, PrepareImage, RestartInstance, StartInstance, StopInstance
 from rota.core.resources import Resources

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rota.core.observed import ContainerState, Foreign, HostView, ObservedContainer
+from rota.core.observed import ContainerState, Foreign, Health, HostView, ObservedContainer
 from rota.core.resources import Resources, extended_of
 from rota.engine.labels import REQUESTS, labels_for, read
 from rota.engine.port import ListedContainer
@@ -97,3 +97,25 @@ def test_requests_that_cannot_be_read_make_a_container_foreign(text: str) -> Non
     found = found_with(text)
     assert isinstance(found, Foreign)
     assert found.reason == "carries this fleet's labels, but they cannot be read"
+
+
+def test_a_check_that_starts_over_is_a_new_start_with_all_of_its_time() -> None:
+    """An Engine that was restarted unseen lists what it runs as running, as before."""
+
+    def seen(health: Health, before: HostView, now: float) -> HostView:
+        one = ListedContainer(
+            id="c1", name="web", labels=labels_for(start()), state=ContainerState.RUNNING, health=health
+        )
+        found = read(one, start().fleet_uid, before, now)
+        assert isinstance(found, ObservedContainer)
+        return HostView(name="h1", containers=(found,))
+
+    def ages(view: HostView) -> tuple[float, float | None]:
+        return view.containers[0].seen_since, view.containers[0].ready_since
+
+    begun = seen(Health.STARTING, HostView(name="h1"), 10.0)
+    healthy = seen(Health.HEALTHY, seen(Health.STARTING, begun, 12.0), 15.0)
+    assert ages(healthy) == (10.0, 15.0)
+    assert ages(seen(Health.UNHEALTHY, healthy, 400.0)) == (10.0, None)
+    assert ages(seen(Health.STARTING, healthy, 900.0)) == (900.0, None)
+    assert ages(seen(Health.HEALTHY, seen(Health.STARTING, healthy, 900.0), 905.0)) == (900.0, 905.0)

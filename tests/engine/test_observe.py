@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import HostRecord, Ledger
-from rota.core.model import WorkloadId
 from rota.core.observed import EngineFacts, HostState, HostView
 from rota.engine.observe import follow_renames, presume, settle_identities
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from rota.core.model import FailureSettings, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import FailureSettings
 from rota.core.observed import ContainerState, HostState, Result
 from rota.core.planning.actions import VolumeMount
 from rota.engine.calls import (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from rota.core.model import INSTANCES, WorkloadId
-from rota.core.observed import Foreign, HostView, ObservedContainer
+from rota.core.ids import WorkloadId
+from rota.core.model import INSTANCES
+from rota.core.observed import Foreign, Health, HostView, ObservedContainer
 from rota.core.planning.actions import StartInstance
 from rota.core.resources import Resources, extended_of
 from rota.engine.port import ListedContainer
@@ -105,8 +106,11 @@ def requests_of(text: str) -> Resources | None:
 
 
 def _ages(listed: ListedContainer, before: HostView, now: float) -> tuple[float, float | None]:
+    """Since when it runs, and since when it is ready. One whose health check starts over was started again,
+    by its Engine and unseen: it has all of its time to become healthy."""
     known = next((one for one in before.containers if one.id == listed.id), None)
-    if known is None or (listed.state != known.state and not known.running):
+    over = known is not None and listed.health is Health.STARTING and known.health is not Health.STARTING
+    if known is None or over or (listed.state != known.state and not known.running):
         seen_since = now
     else:
         seen_since = known.seen_since

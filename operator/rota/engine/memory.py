@@ -16,39 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from rota.clock import Clock
-from rota.core.observed import ContainerState, EngineFacts, Health, PublishedPort
+from rota.core.observed import ContainerState, EngineFacts, Health
 from rota.core.planning.actions import StartInstance
 from rota.engine.labels import FLEET, labels_for
+from rota.engine.memory_container import Behaviour, ImageTraits, MemoryContainer
 from rota.engine.port import EngineError, ListedContainer, Trouble
 
+__all__ = ["ImageTraits", "MemoryEngine", "MemoryStream"]
 _RUNS = (ContainerState.RUNNING, ContainerState.PAUSED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageTraits:
-    """How containers of an image behave: seconds until healthy (None: never), seconds that a stop takes,
-    the code they end with when asked to."""
-
-    healthy_after: float | None = 0.0
-    stop_takes: float = 0.0
-    exit_code: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Container:
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    image: str
-    state: ContainerState = ContainerState.CREATED
-    ports: tuple[PublishedPort, ...] = ()
-    checked: bool = False
-    stop_signal: str = "SIGTERM"
-    restart: str = "always"
-    started_at: float = 0.0
-    told_healthy: bool = False
-    exit_code: int | None = None
-    ends_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -93,7 +68,7 @@ class MemoryEngine:
         self._clock = clock
         self._facts = EngineFacts(f"memory-{name}", "1.41", "memory", cpu, memory)
         self._lock = threading.RLock()
-        self._containers: dict[str, _Container] = {}
+        self._containers: dict[str, MemoryContainer] = {}
         self._streams: list[MemoryStream] = []
         self._faults = _Faults()
         self._count = 0
@@ -101,6 +76,9 @@ class MemoryEngine:
         self.images: set[str] = set()
         self.unpullable: set[str] = set()
         self.traits: dict[str, ImageTraits] = {}
+        self.behaviour: Behaviour = lambda image, _: self.traits.get(image, ImageTraits())
+        self.changes = 0
+        """Grows with every change of a container: as long as it does not, all of them are as they were."""
 
     # --- the port
 
@@ -148,7 +126,7 @@ class MemoryEngine:
             for volume in action.volumes:
                 self.volumes.setdefault(volume.name, {})
             check = action.container.healthcheck
-            one = _Container(
+            one = MemoryContainer(
                 id=self._new_id(action.name),
                 name=action.name,
                 labels=labels_for(action),
@@ -220,6 +198,11 @@ class MemoryEngine:
         reads = ("facts", "ping", "list", "find", "image", "events")
         return sum(count for call, count in self._faults.calls.items() if call not in reads)
 
+    @property
+    def answers(self) -> bool:
+        """Whether calls reach it and are answered."""
+        return not self._faults.refusing and not self._faults.silent
+
     def refuse(self) -> None:
         """The Engine is down, its containers go on: connections are refused, the stream ends."""
         self._faults.refusing = True
@@ -270,7 +253,7 @@ class MemoryEngine:
     def add_foreign(self, name: str, labels: Mapping[str, str] | None = None) -> str:
         """A container that somebody else made; its id."""
         with self._lock:
-            one = _Container(
+            one = MemoryContainer(
                 id=self._new_id(name),
                 name=name,
                 labels=dict(labels or {}),
@@ -288,12 +271,18 @@ class MemoryEngine:
 
     # --- inner workings
 
-    def seconds_to_change(self) -> float | None:
-        """Until the next health change or exit that only time brings; None where nothing is due."""
+    def seconds_to_change(self) -> float:
+        """Until the next health change or exit that only time brings, a second where nothing is due."""
+        at = self.changes_at
+        return 1.0 if at is None else max(at - self._now(), 0.001)
+
+    @property
+    def changes_at(self) -> float | None:
+        """When time alone brings the next health change or exit; None where nothing is due."""
         with self._lock:
             due = [one.ends_at for one in self._containers.values() if one.ends_at is not None]
             due += [one.started_at + after for one, after in self._unhealthy()]
-            return max(min(due, default=float("inf")) - self._now(), 0.001) if due else 1.0
+            return min(due, default=None)
 
     def settle(self) -> None:
         """Let what is due happen: exits, and the events of health changes."""
@@ -303,7 +292,7 @@ class MemoryEngine:
                 if one.ends_at is not None and one.ends_at <= now and one.state in _RUNS:
                     self._put(replace(one, state=ContainerState.EXITED, ends_at=None))
             for one, after in self._unhealthy():
-                if now - one.started_at >= after:
+                if now >= one.started_at + after:
                     self._containers[one.id] = replace(one, told_healthy=True)
                     self._tell("health_status", one)
 
@@ -312,7 +301,7 @@ class MemoryEngine:
         with self._lock:
             self._streams = [other for other in self._streams if other is not stream]
 
-    def _unhealthy(self) -> list[tuple[_Container, float]]:
+    def _unhealthy(self) -> list[tuple[MemoryContainer, float]]:
         """What will be healthy and was not told to be, and after how long."""
         return [
             (one, after)
@@ -343,11 +332,11 @@ class MemoryEngine:
         self._count += 1
         return hashlib.sha256(f"{self._name}/{name}/{self._count}".encode()).hexdigest()
 
-    def _put(self, one: _Container) -> None:
+    def _put(self, one: MemoryContainer) -> None:
         self._containers[one.id] = one
         self._tell(one.state, one)
 
-    def _run(self, one: _Container) -> None:
+    def _run(self, one: MemoryContainer) -> None:
         self._put(
             replace(
                 one,
@@ -359,26 +348,27 @@ class MemoryEngine:
             )
         )
 
-    def _get(self, container_id: str) -> _Container:
+    def _get(self, container_id: str) -> MemoryContainer:
         if container_id not in self._containers:
             raise EngineError(Trouble.NOT_FOUND, f"no such container: {container_id[:12]}")
         return self._containers[container_id]
 
-    def _named(self, name: str) -> _Container:
+    def _named(self, name: str) -> MemoryContainer:
         return next(one for one in self._containers.values() if one.name == name)
 
-    def _tell(self, event: str, one: _Container) -> None:
+    def _tell(self, event: str, one: MemoryContainer) -> None:
+        self.changes += 1
         for stream in self._streams:
             if one.labels.get(FLEET) == stream.fleet:
                 stream.items.put(event)
 
-    def _traits(self, one: _Container) -> ImageTraits:
-        return self.traits.get(one.image, ImageTraits())
+    def _traits(self, one: MemoryContainer) -> ImageTraits:
+        return self.behaviour(one.image, one.id)
 
     def _now(self) -> float:
         return self._clock.now().mono
 
-    def _listed(self, one: _Container) -> ListedContainer:
+    def _listed(self, one: MemoryContainer) -> ListedContainer:
         return ListedContainer(
             id=one.id,
             name=one.name,
@@ -389,10 +379,10 @@ class MemoryEngine:
             exit_code=one.exit_code if one.state is ContainerState.EXITED else None,
         )
 
-    def _health(self, one: _Container) -> Health:
+    def _health(self, one: MemoryContainer) -> Health:
         after = self._traits(one).healthy_after
         if not one.checked or one.state not in _RUNS:
             return Health.NONE
         if after is None:
             return Health.UNHEALTHY
-        return Health.HEALTHY if self._now() - one.started_at >= after else Health.STARTING
+        return Health.HEALTHY if self._now() >= one.started_at + after else Health.STARTING

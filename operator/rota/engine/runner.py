@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -63,6 +64,29 @@ class FleetSetup:
     name: str
     uid: str
     failure: FailureSettings
+
+
+class Hosts(Protocol):
+    """What a pass needs of the hosts. `Runner` watches them on threads, a simulation step by step."""
+
+    def configure(self, fleet: FleetSetup, hosts: Iterable[HostSetup]) -> None:
+        """Watch exactly `hosts`. Those whose setup is unchanged keep their connection and view."""
+        ...
+
+    def views(self) -> Mapping[str, HostView]:
+        """The latest view of every host."""
+        ...
+
+    def take_outcomes(self) -> tuple[Outcome, ...]:
+        """The outcomes since the last call, oldest first."""
+        ...
+
+    def submit(self, actions: Iterable[Action], *, held: bool = False) -> None:
+        """The actions that are wanted now: every host's queue is replaced, by nothing where it has none.
+
+        `held`: nothing may be changed, so what has begun halts before its next call.
+        """
+        ...
 
 
 @dataclass(slots=True)

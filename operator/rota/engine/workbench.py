@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rota.core.model import WorkloadId
+from rota.core.ids import WorkloadId
 from rota.core.observed import ContainerState, ObservedContainer, Outcome, PublishedPort, Result
 from rota.core.planning.actions import (
     Action,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from rota.core.model import FailureSettings
 from rota.core.observed import (
@@ -147,6 +148,15 @@ class HostWorker:
         self._last_answer: float | None = None
         self._last_step: float | None = None
         self._born: float | None = None
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing is under way or expected: what comes next are heartbeats, full lists and fresh probes."""
+        quiet = not self._watching and not self._bench.busy and not self._bench.awaits_list
+        if self.view.state is HostState.UNREACHABLE:
+            return quiet
+        listened = self._stream is True and not self._settle_due and self._list_due == float("inf")
+        return quiet and listened and self.view.state is HostState.REACHABLE
 
     def advance(self, event: WorkerEvent, now: float) -> Step:
         """One step. `now` never goes back."""
@@ -339,19 +349,17 @@ class HostWorker:
         return self._number
 
     def _refresh_view(self) -> None:
-        bench = self._bench
-        pending = bench.pending({one.name for one in self.view.containers})
-        fresh = replace(
-            self.view,
-            pending=pending,
-            queued=bench.queued,
-            stopping=bench.stopping,
-            pulling=bench.pulling,
-            images=bench.images,
-            engine=self._facts or self.view.engine,
-        )
-        if fresh != self.view:
-            self.view = fresh
+        bench, view = self._bench, self.view
+        fresh: dict[str, Any] = {
+            "pending": bench.pending({one.name for one in view.containers}),
+            "queued": bench.queued,
+            "stopping": bench.stopping,
+            "pulling": bench.pulling,
+            "images": bench.images,
+            "engine": self._facts or view.engine,
+        }
+        if any(getattr(view, name) != value for name, value in fresh.items()):
+            self.view = replace(view, **fresh)
 
     def _wake_at(self, now: float) -> float:
         """The earliest instant at which something is due."""

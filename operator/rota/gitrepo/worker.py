@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
+from typing import Protocol
 
 import structlog
 
@@ -95,6 +96,16 @@ class GitView:
     published: Publication | None = None
     pushed: str = ""
     claimed: bool = False
+
+
+class Repository(Protocol):
+    """What a pass needs of the repository. `GitWorker` follows a real one, a simulation has its own."""
+
+    def view(self) -> GitView: ...
+
+    def publish(self, publication: Publication) -> None:
+        """Have `publication` pushed when its urgency allows; a newer one replaces it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
