@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 HOSTS ?= 3
+SEEDS ?= 10000
 
-.PHONY: demo test check format bench lab lab-down clean
+.PHONY: demo test soak check format bench lab lab-down clean
 .DEFAULT_GOAL := test
 
 demo: $(INSTALLED)  ## a day of the example shop, on real Docker hosts where this machine allows it
@@ -13,6 +14,9 @@ demo: $(INSTALLED)  ## a day of the example shop, on real Docker hosts where thi
 
 test: $(INSTALLED)  ## every test; those that need the lab say why where it cannot be had
 	$(BIN)/python -m pytest
+
+soak: $(INSTALLED)  ## random fleets through random days, on every core: make soak SEEDS=200
+	$(BIN)/python -m tests.simulation.soak $(SEEDS)
 
 check: $(INSTALLED)  ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -7,27 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from rota.core.model import (
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, CapacityPolicy, Fill, Fleet, Host, Loss, Override, Quota, Service
+from rota.core.resources import Resources
+from rota.core.rules import (
     Affinity,
-    Amount,
-    CapacityPolicy,
-    Fill,
-    Fleet,
-    Host,
-    Loss,
     Operator,
-    Override,
     PlacementRules,
-    Quota,
     Requirement,
-    Service,
     Spread,
     Strategy,
     Taint,
     Toleration,
-    WorkloadId,
 )
-from rota.core.resources import Resources
 from tests import builders
 from tests.simulation.fleets import Life, sound_service, with_image
 from tests.simulation.world import World

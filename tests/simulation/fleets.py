@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass, field, replace
 
 from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
-from rota.core.model import Amount, CapacityPolicy, Fleet, Host, Order, Service, UpdateRules, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Amount, CapacityPolicy, Fleet, Host, Order, Service, UpdateRules
 from rota.core.planning.actions import container_name
 from rota.engine.memory import ImageTraits
 from tests import builders

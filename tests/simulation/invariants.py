@@ -56,14 +56,15 @@ def budgets_hold(world: World) -> None:
     assert decision is not None
     stops = {(one.host, one.container_id) for one in decision.actions if isinstance(one, StopInstance)}
     for service in world.fleet.services.values():
-        want, fill = decision.wants[service.id].count, decision.wants[service.id].fill
+        asked = decision.wants[service.id]
+        want, due, fill = asked.count, asked.due, asked.fill
         containers = [one for one in observed.containers() if one.workload == service.id]
         live = [one for one in containers if not observed.is_stopping(one)]
         serving = {one.slot for one in live if one.ready}
         still = {one.slot for one in live if one.ready and (one.host, one.id) not in stops}
-        least = want - service.max_unavailable.of(want)
+        least = due - service.max_unavailable.of(due)
         if fill is not None:  # it is stopped first, one at least at a time, and yields down to its least
-            least = min(want - 1, fill.min - max(service.max_unavailable.of(want), 1))
+            least = min(due - 1, fill.min - max(service.max_unavailable.of(want), 1))
             staying = {one.slot for one in live if (one.host, one.id) not in stops}
             still |= staying if len(staying) >= least else set()
         assert len(still) >= min(least, len(serving)), (

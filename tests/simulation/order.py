@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 
-from rota.core.model import INSTANCES, Service, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import INSTANCES, Service
 from rota.core.observed import ContainerState, HostState, ObservedContainer
 from rota.core.planning.actions import StartInstance, StopInstance
 from rota.core.windows import wanted
@@ -55,6 +56,8 @@ def what_starts_may_stand_where_it_starts(world: World) -> None:
     """Every filter, with each slot counted once, where its newest instance is."""
     assert world.decision is not None
     fleet, starts = world.fleet, _starts(world)
+    if not starts:
+        return
     shut = {
         name: str(view.state)
         for name, view in world.observed.hosts.items()
@@ -84,17 +87,23 @@ def what_starts_may_stand_where_it_starts(world: World) -> None:
 
 
 def what_fills_stays_within_its_bounds(world: World) -> None:
+    """Those that hold now, and while growth is ahead of an edge, those of that edge as well."""
     assert world.decision is not None
-    for workload, want in wanted(world.fleet, world.clock.wall).items():
-        if want.fill is not None:
-            fill, count = want.fill, world.decision.wants[workload].count
+    stated = wanted(world.fleet, world.clock.wall)
+    for workload, want in world.decision.wants.items():
+        fill, count = want.fill, want.count
+        if want.ahead is None:
+            assert fill == stated[workload].fill, f"fill: {workload} has {fill}, stated {stated[workload]}"
+        if fill is not None:
             most = count if fill.max is None else max(fill.max, fill.min)
             assert fill.min <= count <= most, f"fill: {workload} wants {count} of {fill}"
 
 
 def quotas_hold(world: World) -> None:
-    """Whoever is started anew leaves what is wanted within every quota."""
+    """Whoever is started anew leaves what is due within every quota."""
     assert world.decision is not None
+    if not world.fleet.quotas or not _starts(world):
+        return
     slots: dict[WorkloadId, set[int]] = defaultdict(set)
     for one in _staying(world):
         slots[one.workload].add(one.slot)
@@ -106,7 +115,7 @@ def quotas_hold(world: World) -> None:
         for name, most in quota.hard.items():
             asking = [one for one in covered if _amount(one, name)]
             count = sum(
-                min(len(slots[one.id]), world.decision.wants[one.id].count) * _amount(one, name)
+                min(len(slots[one.id]), world.decision.wants[one.id].due) * _amount(one, name)
                 for one in asking
             )
             assert not new & {one.id for one in asking} or count <= most, (

@@ -13,23 +13,12 @@ import pytest
 
 from rota.core.container import ContainerSpec, Port
 from rota.core.decide import Decision, decide
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
-from rota.core.model import (
-    Affinity,
-    Effect,
-    Fill,
-    Fleet,
-    Operator,
-    PlacementRules,
-    Quota,
-    Requirement,
-    Service,
-    Spread,
-    Taint,
-    WorkloadId,
-)
+from rota.core.model import Fill, Fleet, Quota, Service
 from rota.core.observed import HostState, Now, ObservedState
 from rota.core.planning.actions import StartInstance
+from rota.core.rules import Affinity, Effect, Operator, PlacementRules, Requirement, Spread, Taint
 from tests import builders
 from tests.simulation.crowds import CrowdedLife
 from tests.simulation.order import (
@@ -43,7 +32,7 @@ from tests.simulation.order import (
 from tests.simulation.test_fleets import STEP, Run
 from tests.simulation.world import Decide, Tally, VirtualClock, World
 
-SEEDS = [int(text) for text in os.environ.get("ROTA_CROWDS", "").split(",") if text] or list(range(30))
+SEEDS = [int(text) for text in os.environ.get("ROTA_CROWDS", "").split(",") if text] or list(range(16))
 MOST_MOVES = 3
 """So often one instance moves by choice after the last change."""
 MOST_STARTS = 6

@@ -34,7 +34,7 @@ from tests.simulation.invariants import (
 )
 from tests.simulation.world import Decide, Tally, VirtualClock, World
 
-SEEDS = [int(text) for text in os.environ.get("ROTA_SEEDS", "").split(",") if text] or list(range(40))
+SEEDS = [int(text) for text in os.environ.get("ROTA_SEEDS", "").split(",") if text] or list(range(30))
 STORM_SECONDS = 60.0
 CALM_SECONDS = 180.0
 """Longer than the longest back-off, a deadline and a grace together."""

@@ -3,53 +3,33 @@
 from __future__ import annotations
 
 import json
-import queue
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from rota.core.decide import Decision, decide
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet
-from rota.core.observed import HostView, Now, ObservedState, Outcome
-from rota.engine.calls import AskFacts, ListContainers, Ping, perform
-from rota.engine.memory import MemoryEngine, MemoryStream
+from rota.core.observed import HostView, Now, ObservedState
+from rota.engine.calls import AskFacts, ListContainers, Ping
+from rota.engine.memory import MemoryEngine
 from rota.engine.observe import presume, settle_identities
-from rota.engine.port import EngineError
-from rota.engine.worker import (
-    Answered,
-    Asked,
-    Failed,
-    HostWorker,
-    Stirred,
-    StreamBroke,
-    StreamOpened,
-    Submitted,
-    Woke,
-    WorkerEvent,
-    actions_by_host,
-)
+from rota.engine.runner import FleetSetup, HostSetup
+from rota.engine.worker import WorkerEvent
 from rota.reconcile import reserved_from_now_on
 from rota.report.state import ledger_document, read_ledger
+from rota.simulation import clock, hosts
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 Decide = Callable[[Fleet, ObservedState, Ledger, Now], Decision]
 
 
-class VirtualClock:
-    """Both clocks, moved by hand."""
+class VirtualClock(clock.VirtualClock):
+    """Both clocks, moved by hand, from a noon in summer."""
 
     def __init__(self, wall: datetime = START) -> None:
-        self.wall = wall
-        self.mono = 1000.0
-
-    def now(self) -> Now:
-        return Now(wall=self.wall, mono=self.mono)
-
-    def advance(self, seconds: float) -> None:
-        self.wall += timedelta(seconds=seconds)
-        self.mono += seconds
+        super().__init__(wall)
 
 
 @dataclass
@@ -102,12 +82,13 @@ class World:
         self.publishes = publishes
         self.slow = 0.0
         self.brain = brain
-        self.engines: dict[str, MemoryEngine] = {}
+        self.hosts = hosts.SteppedHosts(
+            clock, self.random, self._hear_news, lambda name: MemoryEngine(name, clock)
+        )
         self.foreign: set[tuple[str, str]] = set()
         self.published = Published(Ledger(), {})
         self.invariants: list[Callable[[World], None]] = []
         self.tally = Tally()
-        self.history: list[Outcome] = []
         self.kill_after: int | None = None
         """Kill the daemon when so many calls have been made, before it hears the last one's answer."""
         self.arrives = 0.0
@@ -116,11 +97,6 @@ class World:
 
     def _forget(self) -> None:
         """What a daemon that starts knows: the status branch and nothing else."""
-        self.workers: dict[str, HostWorker] = {}
-        self.streams: dict[str, MemoryStream] = {}
-        self.queue: list[tuple[str, Asked]] = []
-        self.outcomes: list[Outcome] = []
-        self.wakes: dict[str, float] = {}
         self.decision: Decision | None = None
         self.observed = ObservedState()
         self.ledger = reread(self.published.ledger, self.clock.now())
@@ -128,42 +104,41 @@ class World:
             name: replace(view, pending=(), stopping=frozenset())
             for name, view in self.published.views.items()
         }
-        self.seen: dict[str, HostView] = {}
+        self.news = True
         self.due = 0.0
         self._configure()
 
     def restart_daemon(self, arrives: float = 0.0) -> None:
         """`kill -9` and a new start. `arrives` is the share of calls under way that reach their Engine."""
-        under_way = self.queue
-        for name, asked in under_way:
+        for flying in self.hosts.flying:
             if self.random.random() < arrives:
-                self._perform(name, asked)
-        for stream in self.streams.values():
-            stream.close()
+                self._make(flying)
+        self.hosts.forget()
         self.tally.restarts += 1
         self._forget()
 
     def _configure(self) -> None:
         """A worker for every host of the commit, and for those that left it and are being drained."""
         wanted = [*self.fleet.hosts, *(name for name in self.ledger.hosts if name not in self.fleet.hosts)]
-        for name in wanted:
-            self.engines.setdefault(name, MemoryEngine(name, self.clock))
-            if name not in self.workers:
-                self.workers[name] = HostWorker(name, self.fleet.name, self.fleet.uid, self.fleet.failure)
-                self.wakes[name] = 0.0
-        for name in [name for name in self.workers if name not in wanted]:
-            del self.workers[name]
-            self.streams.pop(name, None)
-            self.known.pop(name, None)
-        self.queue = [(name, asked) for name, asked in self.queue if name in self.workers]
+        self.hosts.configure(
+            FleetSetup(name=self.fleet.name, uid=self.fleet.uid, failure=self.fleet.failure),
+            [HostSetup(name=name, endpoint="", tls=None) for name in wanted],
+        )
+        self.known = {name: view for name, view in self.known.items() if name in wanted}
+
+    def _hear_news(self) -> None:
+        self.news = True
+
+    @property
+    def engines(self) -> dict[str, MemoryEngine]:
+        return self.hosts.engines
 
     def observe(self) -> ObservedState:
         self._configure()
-        self.known = presume({name: worker.view for name, worker in self.workers.items()}, self.known)
-        outcomes, self.outcomes = tuple(self.outcomes), []
+        self.known = presume(self.hosts.views(), self.known)
         return ObservedState(
             hosts=settle_identities(self.known, self.ledger),
-            outcomes=outcomes,
+            outcomes=self.hosts.take_outcomes(),
             recorded_pins=frozenset(self.published.ledger.pins),
         )
 
@@ -172,12 +147,10 @@ class World:
         self.observed = self.observe()
         self.decision = self.brain(self.fleet, self.observed, self.ledger, self.clock.now())
         self.ledger = self.decision.ledger
-        self.seen = {name: worker.view for name, worker in self.workers.items()}
+        self.news = False
         wait = self.decision.requeue_after
         self.due = float("inf") if wait is None else self.clock.mono + wait
-        groups = actions_by_host(self.decision.actions)
-        for name in self.workers:
-            self.feed(name, Submitted(groups.get(name, ())))
+        self.hosts.submit(self.decision.actions)
         if not self.observed.unseen() and self.random.random() < self.publishes:
             self.published = Published(self.ledger, dict(self.observed.hosts))
         self.tally.passes += 1
@@ -188,7 +161,7 @@ class World:
 
     def stirs(self) -> bool:
         """Whether a daemon that only passes when something happened or is due would pass now."""
-        if self.decision is None or self.outcomes or self.clock.mono >= self.due:
+        if self.decision is None or self.news or self.clock.mono >= self.due:
             return True
         edge = self.decision.next_edge
         if edge is not None and self.clock.wall >= edge:
@@ -196,69 +169,30 @@ class World:
         if self.decision.ledger.pins.keys() - self.published.ledger.pins.keys():
             self.published = Published(self.ledger, dict(self.observed.hosts))
             return True
-        return any(self.workers[name].view is not self.seen.get(name) for name in self.workers)
-
-    def feed(self, name: str, event: WorkerEvent) -> None:
-        step = self.workers[name].advance(event, self.clock.mono)
-        self.outcomes += step.outcomes
-        self.history += step.outcomes
-        self.queue += [(name, asked) for asked in step.calls]
-        self.wakes[name] = step.wake_at
-        if step.listen:
-            self._listen(name)
-
-    def _listen(self, name: str) -> None:
-        try:
-            self.streams[name] = self.engines[name].events(self.fleet.name)
-        except EngineError as error:
-            self.feed(name, StreamBroke(error))
-        else:
-            self.feed(name, StreamOpened())
-
-    def _hear(self, name: str) -> None:
-        """What the event stream of a host has told since the last tick, any number of events as one."""
-        stream, items = self.streams.get(name), []
-        while stream is not None:
-            try:
-                items.append(stream.items.get_nowait())
-            except queue.Empty:
-                break
-        broke = next((item for item in items if isinstance(item, EngineError)), None)
-        if broke is not None:
-            del self.streams[name]
-            self.feed(name, StreamBroke(broke))
-        elif items:
-            self.feed(name, Stirred())
+        return False
 
     def answer_one(self) -> bool:
         """Make one of the calls that are in flight, any of them; whether there was one."""
-        if not self.queue:
+        flying = self.hosts.take_one()
+        if flying is None:
             return False
-        name, asked = self.queue.pop(self.random.randrange(len(self.queue)))
-        event = self._perform(name, asked)
+        event = self._make(flying)
         if self.tally.calls == self.kill_after:
             self.kill_after = None
             self.restart_daemon(self.arrives)
         else:
-            self.feed(name, event)
+            self.hosts.feed(flying.name, event)
         return True
 
-    def _perform(self, name: str, asked: Asked) -> WorkerEvent:
-        if not isinstance(asked.call, Ping | AskFacts | ListContainers):
+    def _make(self, flying: hosts.Flying) -> WorkerEvent:
+        if not isinstance(flying.asked.call, Ping | AskFacts | ListContainers):
             self.tally.calls += 1
-        try:
-            return Answered(asked.number, perform(asked.call, self.engines[name]))
-        except EngineError as error:
-            return Failed(asked.number, error)
+        return self.hosts.make(flying)
 
     def tick(self, seconds: float = 0.1) -> None:
         """Let some time pass: due timers fire, changes on the engines are told, calls are answered."""
         self.clock.advance(seconds)
-        for name in sorted(self.workers):
-            self.engines[name].settle()
-            self._hear(name)
-            if self.wakes[name] <= self.clock.mono:
-                self.feed(name, Woke())
+        self.hosts.tell()
         while self.random.random() >= self.slow and self.answer_one():
             pass
 
