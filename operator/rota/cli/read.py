@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import click
@@ -30,6 +31,8 @@ from rota.report.text import one_line, survives
 
 Row = Mapping[str, Any]
 _KINDS = {"host": "hosts", "workload": "workloads", "service": "workloads", "instance": "instances"}
+_EDGES = 6
+"""So many of the latest edges are shown by `rota status`."""
 _HEADERS: dict[str, tuple[str, ...]] = {
     "hosts": ("NAME", "STATE", "INSTANCES", "CPU", "MEMORY", "WHY"),
     "workloads": ("NAMESPACE", "NAME", "HEALTH", "READY", "REVISION", "WHY"),
@@ -128,6 +131,7 @@ def _screen(document: Row, files: Mapping[str, bytes]) -> str:
     lines += [
         f"{one['path']}:{one['line']}:{one['column']}: {one['message']}" for one in document["problems"]
     ]
+    lines += [f"Edge {_day(one['at'])}: {one['text']}" for one in document.get("edges", ())[-_EDGES:]]
     if survival := document.get("survives"):  # what an older Rota wrote does not say
         lines += survives(survival["loss"], survival["shortfalls"])
     tables = [
@@ -135,6 +139,11 @@ def _screen(document: Row, files: Mapping[str, bytes]) -> str:
         for what in ("workloads", "hosts")
     ]
     return "\n\n".join(["\n".join(one_line(line) for line in lines), *tables])
+
+
+def _day(at: str) -> str:
+    """`Mon 2026-06-01` of an instant as the status branch writes it."""
+    return f"{datetime.fromisoformat(at):%a %Y-%m-%d}"
 
 
 def _files(place: Place) -> Mapping[str, bytes]:

@@ -17,7 +17,8 @@ from rota.cli.workspace import (
     repository_options,
     workspace,
 )
-from rota.core.model import Fleet, WorkloadId
+from rota.core.ids import WorkloadId
+from rota.core.model import Fleet
 from rota.core.observed import Now
 from rota.core.why import Explanation, explain
 from rota.manifest.problem import did_you_mean

@@ -1,19 +1,24 @@
-"""`rota windows`: which window holds now, and the edges to come, in the policy's zone and in UTC."""
+"""`rota windows`: which window holds now, and the edges to come, in the policy's zone and in UTC.
+
+Dates on which the clocks change are marked: they have 23 or 25 hours, or whatever the change makes of them.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import click
 
 from rota.cli.tables import table
 from rota.cli.workspace import Place, instant, load_fleet, tree_options, workspace
+from rota.core.hours import DAY, resolve
 from rota.core.model import CapacityPolicy, Fleet
 from rota.core.quantities import format_time
-from rota.core.windows import in_force
+from rota.core.windows import Turn, in_force, turns
 from rota.errors import Fatal
 
 FARTHEST = timedelta(days=366)
@@ -30,14 +35,15 @@ def windows(place: Place, ahead: str, now: str | None, output: str) -> None:
     """The window in force of every policy, and its next edges."""
     with workspace(place) as work:
         fleet, _ = load_fleet(work.tree(place.rev), place.path)
-    start = instant(now)
+    start, length = instant(now), _duration(ahead)
     rows = [
-        (policy, at, before, after)
-        for policy in fleet.policies
-        for at, before, after in edges(policy, fleet, start, _duration(ahead))
+        (policy, turn) for policy in fleet.policies for turn in turns(policy, fleet, start, start + length)
     ]
+    zones = dict.fromkeys(policy.zone for policy in fleet.policies)
+    odd = [(zone, *one) for zone in zones for one in odd_dates(zone, start, start + length)]
     if output == "json":
-        click.echo(json.dumps(_document(fleet, start, rows), indent=2, sort_keys=True))
+        document = {**_document(fleet, start, rows), "dates": _dates(odd)}
+        click.echo(json.dumps(document, indent=2, sort_keys=True))
         return
     if not fleet.policies:
         click.echo("there is no CapacityPolicy, so no window ever opens or closes", err=True)
@@ -47,25 +53,29 @@ def windows(place: Place, ahead: str, now: str | None, output: str) -> None:
         forced = f", forced by Override {current.forced_by}" if current.forced_by is not None else ""
         click.echo(f"{policy}: {current.window} at {_local(start, policy)} ({policy.zone.key}){forced}")
     lines = [
-        (str(policy), _local(at, policy), format_time(at), f"{before} -> {after}")
-        for policy, at, before, after in rows
+        (str(policy), _local(turn.at, policy), format_time(turn.at), f"{turn.before} -> {turn.after}")
+        for policy, turn in rows
     ]
     click.echo(table(("POLICY", "LOCAL", "UTC", "EDGE"), lines) if lines else f"no edge within {ahead}")
+    for zone, day, hours in odd:
+        click.echo(f"{day:%a %Y-%m-%d} has {hours:g} hours in {zone.key}: the clocks change")
 
 
-def edges(
-    policy: CapacityPolicy, fleet: Fleet, start: datetime, ahead: timedelta
-) -> Iterator[tuple[datetime, str, str]]:
-    """The edges of `policy` in (start, start + ahead]: when, from which window, to which."""
-    current = in_force(policy, fleet, start)
-    while current.until is not None and current.then is not None and current.until <= start + ahead:
-        yield current.until.astimezone(UTC), current.window, current.then
-        current = in_force(policy, fleet, current.until)
+def odd_dates(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[date, float]]:
+    """The local dates from `start` to `end` that do not last 24 hours, with the hours that they do."""
+    day, last = start.astimezone(zone).date(), end.astimezone(zone).date()
+    while day <= last:
+        hours = (resolve(day + DAY, time(0), zone) - resolve(day, time(0), zone)) / timedelta(hours=1)
+        if hours != 24:
+            yield day, hours
+        day += DAY
 
 
-def _document(
-    fleet: Fleet, start: datetime, rows: list[tuple[CapacityPolicy, datetime, str, str]]
-) -> dict[str, object]:
+def _dates(odd: list[tuple[ZoneInfo, date, float]]) -> list[dict[str, object]]:
+    return [{"timeZone": zone.key, "date": day.isoformat(), "hours": hours} for zone, day, hours in odd]
+
+
+def _document(fleet: Fleet, start: datetime, rows: list[tuple[CapacityPolicy, Turn]]) -> dict[str, object]:
     return {
         "apiVersion": "rota/v1",
         "kind": "Windows",
@@ -77,18 +87,19 @@ def _document(
         "edges": [
             {
                 "policy": str(policy),
-                "at": format_time(at.astimezone(policy.zone)),
-                "utc": format_time(at),
-                "from": before,
-                "to": after,
+                "at": format_time(turn.at.astimezone(policy.zone)),
+                "utc": format_time(turn.at),
+                "from": turn.before,
+                "to": turn.after,
             }
-            for policy, at, before, after in rows
+            for policy, turn in rows
         ],
     }
 
 
 def _local(at: datetime, policy: CapacityPolicy) -> str:
-    return at.astimezone(policy.zone).strftime("%a %Y-%m-%d %H:%M %Z")
+    clock = "%H:%M:%S" if at.second else "%H:%M"
+    return at.astimezone(policy.zone).strftime(f"%a %Y-%m-%d {clock} %Z")
 
 
 def _duration(text: str) -> timedelta:
