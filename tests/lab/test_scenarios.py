@@ -67,17 +67,32 @@ def test_evening_and_morning_edges_hand_the_machines_over(
     repository.push("a day and a night")
     by_day = {row["Id"] for _, row in instances(hosts, WEB)}
     with operating(repository, tmp_path, "--clock", "2026-06-01T19:58:50+02:00x8"):
-        wait_for(lambda: healthy(hosts, WEB) == 8 and healthy(hosts, WORKER) == 2, SOON, "the day")
+        # The night is near: into what the day leaves free, its workers come early.
+        wait_for(lambda: healthy(hosts, WEB) == 8 and healthy(hosts, WORKER) > 2, SOON, "the day's end")
         by_day = {row["Id"] for _, row in instances(hosts, WEB)}
         wait_for(lambda: healthy(hosts, WEB) == 2 and healthy(hosts, WORKER) == 9, SOON, "the night")
         by_night = {row["Id"] for _, row in instances(hosts, WEB)}
         assert by_night < by_day, "an edge restarts no survivor"
         wait_for(lambda: repository.status()["windows"][0]["window"] == "base", SOON, "the status branch")
     workers = {row["Id"] for _, row in instances(hosts, WORKER)}
-    with operating(repository, tmp_path, "--clock", "2026-06-02T06:59:30+02:00x8"):
+    with operating(repository, tmp_path, "--clock", "2026-06-02T06:56:00+02:00x20"):
+        wait_for(
+            lambda: healthy(hosts, WEB) == 8 and healthy(hosts, WORKER) > 2, SOON, "the end of the night"
+        )
         wait_for(lambda: healthy(hosts, WEB) == 8 and healthy(hosts, WORKER) == 2, SOON, "the morning")
+        [edge] = wait_for(lambda: _met(repository), SOON, "the edge on the status branch")
+        assert (edge["workload"], edge["ready"], edge["wanted"]) == (WEB, 8, 8)
+        assert edge["offset"] <= 0, edge["text"]
+        assert not edge["late"]
         assert by_night <= {row["Id"] for _, row in instances(hosts, WEB)}
         assert {row["Id"] for _, row in instances(hosts, WORKER)} < workers
+
+
+def _met(repository: Repository) -> list[dict[str, Any]]:
+    """The edges that are over, by the status branch."""
+    return [
+        one for one in repository.status()["edges"] if one["offset"] is not None and one["window"] == "day"
+    ]
 
 
 def test_image_change_leaves_no_gap(hosts: Lab, repository: Repository, tmp_path: Path) -> None:

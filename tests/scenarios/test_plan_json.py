@@ -27,6 +27,27 @@ def test_is_as_its_schema_says(stage: Callable[[Path], object], tmp_path: Path) 
     Draft202012Validator(schema).validate(json.loads(done.stdout))
 
 
+@pytest.mark.parametrize("stage", (stages.observed, stages.too_much), ids=lambda stage: stage.__name__)
+def test_a_forecast_is_as_its_schema_says(stage: Callable[[Path], object], tmp_path: Path) -> None:
+    stage(tmp_path / "work")
+    done = run("rota plan --week 2026-06-01 --format json", tmp_path / "work")
+    assert done.returncode == EXIT_CODES.get(stage, 0), done.stderr
+    schema = json.loads((REPOSITORY / "schemas/forecast.json").read_text())
+    Draft202012Validator(schema).validate(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("form", ("text", "json", "markdown", "svg"))
+def test_a_forecast_is_the_same_in_another_clone(form: str, tmp_path: Path) -> None:
+    """From the repository and its status branch alone: no host is asked, wherever it is made."""
+    stages.observed(tmp_path / "work")
+    clone = ["git", "clone", "--quiet", "--no-local", "work", "clone"]
+    subprocess.run(clone, cwd=tmp_path, check=True, capture_output=True)
+    command = f"rota plan --day 2026-06-02 --format {form}"
+    once, again = (run(command, tmp_path / name) for name in ("work", "clone"))
+    assert once.stdout
+    assert once.stdout == again.stdout
+
+
 def test_is_the_same_twice_and_in_another_clone(tmp_path: Path) -> None:
     stages.changed(tmp_path / "work")
     for command in (

@@ -23,10 +23,10 @@ from rota.engine.docker import DockerEngine
 from rota.reconcile import Pass
 from rota.settings import DaemonSettings, GitSettings
 
-BEGINS = "2026-06-01T05:00:00+02:00"
+BEGINS = "2026-06-01T01:00:00+02:00"
 FRAMES_PER_SECOND = 8
 STORY_LINES, COMMIT_LINES = 12, 6
-COMMIT_AT, KILL_AT = timedelta(hours=5, minutes=30), timedelta(hours=9, minutes=30)
+COMMIT_AT, KILL_AT = timedelta(hours=9, minutes=30), timedelta(hours=13, minutes=30)
 """After the beginning: at 10:30 a commit scales the web tier, at 14:30 a container is killed."""
 
 
@@ -168,6 +168,8 @@ def _tell(story: Story, console: Console, told: int) -> int:
 
 def _close(story: Story, console: Console) -> None:
     console.print("")
+    for line in story.met:
+        console.print(f"  {line.text}", highlight=False)
     for text, seconds in story.edges:
         console.print(f"  {text}: healthy after {seconds:.1f} s", highlight=False)
     starts, stops = story.done["start done"], story.done["stop done"]

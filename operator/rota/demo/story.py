@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rota.core.edge_lines import EdgeLine
+from rota.core.ids import WorkloadId
 from rota.core.observed import ObservedContainer, Result
 from rota.core.status import FleetStatus
 from rota.reconcile import Pass
@@ -22,15 +24,19 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Story:
-    """Follows the passes. `lines` are sentences, `commits` the status commits, both oldest first."""
+    """Follows the passes. `lines` are sentences, `commits` the status commits, both oldest first; `met` says
+    how edges were met."""
 
     lines: list[str] = field(default_factory=list)
     commits: list[str] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     edges: list[tuple[str, float]] = field(default_factory=list)
+    met: list[EdgeLine] = field(default_factory=list)
     _window: str = ""
     _commit: str = ""
     _waiting: list[_Waiting] = field(default_factory=list)
+    _begun: set[tuple[datetime, WorkloadId]] = field(default_factory=set)
+    _met: set[tuple[datetime, WorkloadId]] = field(default_factory=set)
     _killed: ObservedContainer | None = None
     _killed_at: float = 0.0
     _mended_by_rota: bool = False
@@ -43,6 +49,7 @@ class Story:
         if last.decision is None:
             return
         self._follow_commits(last)
+        self._follow_edges(last)
         self._follow_window(last)
         self._follow_outcomes(last)
         self._follow_killed(last)
@@ -73,9 +80,27 @@ class Story:
                 for one in last.status.workloads
                 if one.ready != one.desired
             )
-            self.tell(last, f"The window {window} begins: {counts}.")
-            self._waiting.append(_Waiting(f"edge to {window}", last.now.mono, _ready(last.status)))
+            self.tell(last, f"The window {window} begins{': ' * bool(counts)}{counts}.")
         self._window = window
+
+    def _follow_edges(self, last: Pass) -> None:
+        """What begins ahead of an edge, and how that edge was met in the end."""
+        assert last.decision is not None
+        zone = last.decision.windows[0].policy.zone
+        for record in last.decision.ledger.edges:
+            key = (record.at, record.workload)
+            if record.begun is not None and not record.over and key not in self._begun:
+                self._begun.add(key)
+                what = "fills what is free" if record.elastic else f"grows to {record.wanted}"
+                window = f"{record.window} at {record.at.astimezone(zone):%H:%M}"
+                self.tell(last, f"Ahead of the window {window}, {record.workload.name} {what}.")
+        for line in last.status.edges:
+            key = (line.record.at, line.record.workload)
+            if line.record.over and key not in self._met:
+                self._met.add(key)
+                offset = abs(line.record.offset or 0.0) / last.now.speed
+                self.tell(last, f"{line.text[0].upper()}{line.text[1:]} ({offset:.1f} real seconds).")
+                self.met.append(line)
 
     def _follow_outcomes(self, last: Pass) -> None:
         for one in last.outcomes:
