@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import hosts, repository
+from benchmarks import forecast, hosts, repository
 from benchmarks.figures import Figures
 from benchmarks.placement import entries
+from rota.cli.main import collect_rarely
 
 BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "manifests": repository.manifests,
@@ -19,6 +20,8 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "commit": hosts.commit_to_container,
     "rate": hosts.sixty_containers,
     "idle": hosts.idle,
+    "edges": hosts.edges,
+    "forecast": forecast.forecasts,
     **entries.ENTRIES,
 }
 
@@ -31,6 +34,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
+    collect_rarely()
     figures = Figures()
     for name in dict.fromkeys(one for benchmarks in chosen.values() for one in benchmarks) or BENCHMARKS:
         BENCHMARKS[name](figures)

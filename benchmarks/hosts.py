@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ import structlog
 
 from benchmarks.figures import Figures
 from rota.app import Daemon
-from rota.clock import SystemClock
+from rota.clock import Clock, ShiftedClock, SystemClock
 from rota.reconcile import Pass
 from rota.settings import DaemonSettings, GitSettings
 from rota.web.server import WebServer
 from rota.web.webhook import Hooks, application
 from tests.lab.hosts import Lab
-from tests.lab.operator import WORKER, Operator, Repository, fleet_manifests, worker_manifest
+from tests.lab.operator import WORKER, Operator, Repository, fleet_manifests, web_manifest, worker_manifest
 from tests.lab.waiting import wait_for
 
 RUNS = 5
@@ -116,6 +117,66 @@ def idle(figures: Figures) -> None:
         figures.row("daemon, resident", [resident / 1024], "MiB", "120")
 
 
+SPEED = 90.0
+EDGES = 10
+"""An hour is 40 s: ten days of 20 minutes each, and ten nights of 40."""
+HOURLY = """
+apiVersion: rota/v1
+kind: CapacityPolicy
+metadata: {name: hourly, namespace: shop}
+spec:
+  timeZone: UTC
+  base: {replicas: {web: 2, worker: {fill: true, min: 2, max: 9}}}
+  windows:
+    - {name: day, schedule: "0 * * * *", duration: 20m, replicas: {web: 8, worker: 2}}
+"""
+
+
+def edges(figures: Figures) -> None:
+    """Ten mornings and ten evenings on real hosts: when what grows is healthy, beside when it would be if it
+    began with the edge."""
+    clock = ShiftedClock(start=datetime(2026, 6, 1, 0, 25, tzinfo=UTC), speed=SPEED, origin=time.monotonic())
+    with _lab() as lab, _daemon(lab, clock) as (repository, passes, _):
+        repository.write(web=web_manifest(1), worker=worker_manifest(1), policy=HOURLY)
+        repository.push("days of twenty minutes")
+        met: dict[tuple[datetime, str], float] = {}
+        free: dict[datetime, float] = {}
+        while len([1 for _, name in met if name == "web"]) < EDGES or len(free) < EDGES:
+            passes.until(_news(passes.latest), 120)
+            _note_edges(passes.latest, met, free)
+        starts = passes.latest.decision.ledger.start_times
+        longest = {workload.name: max(times) for workload, times in starts.items()}
+    mornings = [offset for (_, name), offset in met.items() if name == "web"][:EDGES]
+    late = sum(offset > 0 for offset in mornings)
+    figures.row("morning edge → all 8 web healthy (negative: before it)", mornings, "s", "0")
+    figures.row("  mornings of ten that were late", [float(late)], "", "0")
+    figures.row("  what one start takes, had it begun with the edge", [longest["web"]], "s")
+    evenings = [met[at, "worker"] - seconds for at, seconds in free.items() if (at, "worker") in met]
+    figures.row("evening: room free → the pool at its new size", evenings, "s", f"{longest['worker']:.1f}")
+
+
+def _news(before: Pass | None) -> Callable[[Pass], bool]:
+    return lambda last: last is not before
+
+
+def _note_edges(
+    last: Pass | None, met: dict[tuple[datetime, str], float], free: dict[datetime, float]
+) -> None:
+    """When growth was complete, and when what shrinks was gone: in real seconds after the edge."""
+    if last is None or last.decision is None:
+        return
+    now, records = last.now, last.decision.ledger.edges
+    for one in records:
+        if one.over and one.offset is not None:
+            met.setdefault((one.at, one.workload.name), one.offset / now.speed)
+    web = [
+        one for host in last.status.hosts for one in host.view.all_containers if one.workload.name == "web"
+    ]
+    come = [one.at for one in records if one.workload.name == "worker" and one.at <= now.wall]
+    if come and len(web) == 2:
+        free.setdefault(max(come), (now.wall - max(come)).total_seconds() / now.speed)
+
+
 class _Passes:
     """Sees every pass of a daemon."""
 
@@ -180,7 +241,7 @@ def _lab() -> Iterator[Lab]:
 
 
 @contextmanager
-def _daemon(lab: Lab) -> Iterator[tuple[Repository, _Passes, Daemon]]:
+def _daemon(lab: Lab, clock: Clock | None = None) -> Iterator[tuple[Repository, _Passes, Daemon]]:
     with tempfile.TemporaryDirectory() as scratch:
         repository = Repository(Path(scratch), lab.hosts)
         repository.write(**fleet_manifests(lab.hosts))
@@ -188,7 +249,7 @@ def _daemon(lab: Lab) -> Iterator[tuple[Repository, _Passes, Daemon]]:
         passes = _Passes()
         git = GitSettings(repo=str(repository.bare), interval=1.0, status_interval=1.0)
         settings = DaemonSettings(git=git, data=Path(scratch) / "data")
-        with Daemon(settings, SystemClock(), on_pass=passes.follow) as daemon:
+        with Daemon(settings, clock or SystemClock(), on_pass=passes.follow) as daemon:
             loop = threading.Thread(target=daemon.controller.run)
             loop.start()
             try:

@@ -19,7 +19,7 @@ from benchmarks.placement.checker import Placement, check
 from benchmarks.placement.fleets import EASY, Bounds, Fleet, Shape, Wish, fleet
 from benchmarks.placement.loops import nomad_sampled
 from benchmarks.placement.through_rota import placed
-from rota.core.model import Strategy
+from rota.core.rules import Strategy
 
 SEEDS = (1, 2, 3)
 SHARES = (0.75, 0.85)

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from rota.core.model import Strategy
+from rota.core.rules import Strategy
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

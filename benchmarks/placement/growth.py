@@ -16,7 +16,7 @@ from benchmarks.figures import Figures
 from benchmarks.placement.fleets import Wish, fleet
 from benchmarks.placement.plot import Series, drawn
 from benchmarks.placement.through_rota import placed
-from rota.core.model import Strategy
+from rota.core.rules import Strategy
 
 HOSTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 RUNS = 3

@@ -11,8 +11,8 @@ from pathlib import Path
 from benchmarks.figures import Figures
 from benchmarks.placement.fleets import Wish, fleet
 from benchmarks.placement.through_rota import Stage
-from rota.core.model import Strategy
 from rota.core.placement.place import place
+from rota.core.rules import Strategy
 
 BASE = Wish(hosts=10_000, workloads=2_000, replicas=200_000)
 BAR = 150

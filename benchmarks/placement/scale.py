@@ -21,7 +21,7 @@ from benchmarks.placement.baselines import (
 from benchmarks.placement.checker import Placement, check
 from benchmarks.placement.fleets import Fleet, Wish, fleet
 from benchmarks.placement.through_rota import placed
-from rota.core.model import Strategy
+from rota.core.rules import Strategy
 
 RUNS = 5
 SIZES = (

@@ -11,22 +11,14 @@ import numpy as np
 from benchmarks.placement.checker import Placement, Violation, check
 from benchmarks.placement.fleets import RARE, SSD, Fleet, Ints
 from rota.core.container import ContainerSpec, Port
-from rota.core.model import (
-    HOST_SCOPE,
-    Affinity,
-    Host,
-    Operator,
-    PlacementRules,
-    Requirement,
-    Service,
-    Spread,
-    WorkloadId,
-)
+from rota.core.ids import WorkloadId
+from rota.core.model import Host, Service
 from rota.core.placement.board import Board
 from rota.core.placement.demand import Demand, Seating
 from rota.core.placement.place import place
 from rota.core.placement.puzzle import Solver
 from rota.core.resources import Resources
+from rota.core.rules import HOST_SCOPE, Affinity, Operator, PlacementRules, Requirement, Spread
 
 ZONE_LABEL = "zone"
 SELECTORS = {

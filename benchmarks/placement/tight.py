@@ -13,8 +13,8 @@ from benchmarks.placement.baselines import Order, Rule, as_given, best_fit, cons
 from benchmarks.placement.exact import Verdict, decide, most_seated
 from benchmarks.placement.fleets import Bounds, Fleet, Shape, Wish, fleet
 from benchmarks.placement.through_rota import Run, placed
-from rota.core.model import Strategy
 from rota.core.placement.puzzle import Answer, Puzzle, Solver
+from rota.core.rules import Strategy
 
 CASES = 400
 DECIDED_WITHIN = 30.0
