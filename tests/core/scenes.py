@@ -20,7 +20,14 @@ from rota.core.observed import (
     ObservedContainer,
     ObservedState,
 )
-from rota.core.planning.actions import Action, PrepareImage, RestartInstance, StartInstance, StopInstance
+from rota.core.planning.actions import (
+    Action,
+    PrepareImage,
+    RestartInstance,
+    StartInstance,
+    StopInstance,
+    container_of,
+)
 
 NOW = Now(wall=datetime(2026, 6, 1, 12, 0, tzinfo=UTC), mono=1000.0)
 """14:00 in Berlin."""
@@ -82,19 +89,9 @@ def act(observed: ObservedState, actions: tuple[Action, ...], now: Now) -> Obser
         view = observed.hosts[action.host]
         match action:
             case StartInstance():
-                made = ObservedContainer(
-                    id=f"id-{action.name}",
-                    name=action.name,
-                    host=action.host,
-                    workload=action.workload,
-                    kind=action.kind,
-                    slot=action.slot,
-                    spec=action.spec,
-                    revision=action.revision,
-                    state=ContainerState.RUNNING,
+                made = replace(
+                    container_of(action, f"id-{action.name}", ContainerState.RUNNING),
                     health=Health.HEALTHY,
-                    requests=action.requests,
-                    ports=action.ports,
                     seen_since=now.mono,
                     ready_since=now.mono,
                 )

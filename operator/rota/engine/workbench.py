@@ -7,16 +7,17 @@ that was asked for after its end has come in, so that nobody asks for it twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rota.core.ids import WorkloadId
-from rota.core.observed import ContainerState, ObservedContainer, Outcome, PublishedPort, Result
+from rota.core.observed import ContainerState, ObservedContainer, Outcome, Result
 from rota.core.planning.actions import (
     Action,
     PrepareImage,
     RestartInstance,
     StartInstance,
     StopInstance,
+    container_of,
 )
 from rota.core.planning.back_off import delay
 from rota.engine.calls import Answer, Call, Create, LookForImage, Pull
@@ -305,19 +306,5 @@ def verb_of(action: Action) -> str:
 
 
 def _as_pending(action: StartInstance, since: float) -> ObservedContainer:
-    return ObservedContainer(
-        id=f"pending:{action.name}",
-        name=action.name,
-        host=action.host,
-        workload=action.workload,
-        kind=action.kind,
-        slot=action.slot,
-        spec=action.spec,
-        revision=action.revision,
-        state=ContainerState.PENDING,
-        requests=action.requests,
-        grace=action.container.stop_grace_period,
-        signal=action.container.stop_signal,
-        ports=tuple(PublishedPort(port.target, port.published, port.protocol) for port in action.ports),
-        seen_since=since,
-    )
+    made = container_of(action, f"pending:{action.name}", ContainerState.PENDING)
+    return replace(made, seen_since=since)

@@ -15,7 +15,14 @@ from rota.core.observed import (
     ObservedContainer,
     ObservedState,
 )
-from rota.core.planning.actions import Action, PrepareImage, RestartInstance, StartInstance, StopInstance
+from rota.core.planning.actions import (
+    Action,
+    PrepareImage,
+    RestartInstance,
+    StartInstance,
+    StopInstance,
+    container_of,
+)
 
 LONG_AGO = float("-inf")
 """Since when everything is ready: nobody has to wait for it to soak."""
@@ -99,18 +106,5 @@ def _acted_on(view: HostView, actions: Iterable[Action]) -> HostView:
 def _started(action: StartInstance) -> ObservedContainer:
     """What a start comes to. Its id says all that tells one container from another."""
     ports = ",".join(f"{port.target}:{port.published}/{port.protocol}" for port in action.ports)
-    return ObservedContainer(
-        id=f"forecast {action.host}/{action.name} {ports}",
-        name=action.name,
-        host=action.host,
-        workload=action.workload,
-        kind=action.kind,
-        slot=action.slot,
-        spec=action.spec,
-        revision=action.revision,
-        state=ContainerState.RUNNING,
-        health=Health.HEALTHY,
-        requests=action.requests,
-        ports=action.ports,
-        ready_since=LONG_AGO,
-    )
+    made = container_of(action, f"forecast {action.host}/{action.name} {ports}", ContainerState.RUNNING)
+    return replace(made, health=Health.HEALTHY, ready_since=LONG_AGO)

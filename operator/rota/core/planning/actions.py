@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from rota.core.container import ContainerSpec
 from rota.core.ids import WorkloadId
-from rota.core.observed import ObservedContainer, PublishedPort
+from rota.core.observed import ContainerState, ObservedContainer, PublishedPort
 from rota.core.resources import Resources
 
 
@@ -162,6 +162,25 @@ def stop_of(container: ObservedContainer, cause: str, *, sick: bool = False) -> 
         grace=container.grace,
         cause=cause,
         sick=sick,
+    )
+
+
+def container_of(action: StartInstance, container_id: str, state: ContainerState) -> ObservedContainer:
+    """The container that a start makes, before anything is known of its health."""
+    return ObservedContainer(
+        id=container_id,
+        name=action.name,
+        host=action.host,
+        workload=action.workload,
+        kind=action.kind,
+        slot=action.slot,
+        spec=action.spec,
+        revision=action.revision,
+        state=state,
+        requests=action.requests,
+        grace=action.container.stop_grace_period,
+        signal=action.container.stop_signal,
+        ports=action.ports,
     )
 
 

@@ -25,7 +25,7 @@ from rota.core.placement.terrain import Ints
 from rota.core.planning.shift import Seat, Shift
 
 
-class Ahead(NamedTuple):
+class Found(NamedTuple):
     """Seats that were found, and what makes room for them."""
 
     seats: list[Seat]
@@ -34,10 +34,10 @@ class Ahead(NamedTuple):
 
 def place_ahead(
     demand: Demand, leaving: Sequence[Shift], board: Board, tenants_of: TenantsOf, allowance: Allowance
-) -> Ahead:
+) -> Found:
     """Seats for as many of `demand` as find one before the edge. `leaving` are those of which it takes
     something that makes room. The board is changed by seats and what makes room; the allowance is spent."""
-    found = Ahead([], [])
+    found = Found([], [])
     going = {shift.id: shift for shift in leaving if yields_to(shift, demand.service)}
 
     def only_going(host: str) -> Sequence[Tenant]:
@@ -86,7 +86,7 @@ def _seats_at_the_edge(
     return seat(demand, trial, demand.count, after=True)
 
 
-def _seat_all_at_once(demand: Demand, wanted: Ints, board: Board, found: Ahead) -> Ints:
+def _seat_all_at_once(demand: Demand, wanted: Ints, board: Board, found: Found) -> Ints:
     """Seats for as many of `wanted` on each row as are free now, or once what leaves has left."""
     given = np.zeros(len(wanted), np.int64)
     for after in (False, True):
@@ -100,7 +100,7 @@ def _seat_all_at_once(demand: Demand, wanted: Ints, board: Board, found: Ahead) 
     return given
 
 
-def _seat(demand: Demand, board: Board, tenants_of: TenantsOf, allowance: Allowance, found: Ahead) -> None:
+def _seat(demand: Demand, board: Board, tenants_of: TenantsOf, allowance: Allowance, found: Found) -> None:
     """Seats that are free, then those that others make room for; added to what was found."""
     seating = place([demand], board)[0]
     for hosts, waits in ((seating.now, False), (seating.later, True)):
