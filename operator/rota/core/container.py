@@ -43,6 +43,22 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A check from outside, for images without one of their own: is `port` of the container answered?
+
+    By HTTP where `path` is given (any answer below 400), else by a TCP connection. Seconds; `fall` failures
+    in a row make it unhealthy, `rise` successes healthy.
+    """
+
+    port: int
+    path: str | None = None
+    interval: float = 5.0
+    timeout: float = 2.0
+    fall: int = 3
+    rise: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """What one container is made from: the vocabulary of a Compose service, typed."""
 

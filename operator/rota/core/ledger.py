@@ -10,10 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from rota.core.container import Check, ContainerSpec
 from rota.core.ids import WorkloadId
+from rota.core.resources import Resources
 
 PinKey = tuple[WorkloadId, int]
 """A slot: (workload, number)."""
+SpecKey = tuple[WorkloadId, str]
+"""(workload, spec hash)."""
 FailureKey = tuple[WorkloadId, str, str]
 """(workload, host, spec): a new spec starts without a record."""
 
@@ -47,6 +51,52 @@ class Failure:
     count: int
     until: float
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoodSpec:
+    """The spec of a workload that was healthy everywhere last, in full: a commit may be gone one day.
+
+    `withheld` are the environment variables without their values, which are secret: an operator that reads
+    this from the status branch takes them from the commit that holds then.
+    """
+
+    spec: str
+    revision: str
+    container: ContainerSpec
+    requests: Resources
+    check: Check | None = None
+    withheld: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedSpec:
+    """A spec that a workload could not be brought to, by which revision and document, and why.
+
+    `reverts`: the spec that was good before takes its place. `returned`: everybody has had that in health
+    since; `stuck`: the way back makes no progress either, and goes on all the same.
+    """
+
+    spec: str
+    document: str
+    revision: str
+    reason: str
+    reverts: bool
+    returned: bool = False
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """A workload on its way to `spec`: how many instances of it have soaked at most, since when it was that
+    many or the wait did not count, and since when all of its canaries are healthy (monotonic time). `passed`:
+    they were watched for long enough."""
+
+    spec: str
+    best: int
+    since: float
+    canary_since: float | None = None
+    passed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +153,8 @@ class EdgeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """`failures`, `targets`, `moves_begun` and `starting` live with the daemon; the rest is kept on the
-    status branch.
+    """`failures`, `crashes`, `targets`, `moves_begun`, `starting`, `rollouts`, `drain_ends`, `braked` and
+    `held_since` live with the daemon; the rest is kept on the status branch.
 
     `fleet` is the identity (name and uid) under which everything that runs was started. `reservations`
     hold freed room for its claimant, `moves` are under way by choice, `displaced` are the slots that were
@@ -112,6 +162,12 @@ class Ledger:
     `edges` are those at which something grew or is going to, the latest few, in order. `starting` says since
     when (monotonic time) the start of a container is asked for, by (host, name); `start_times` how many
     seconds the last starts of a workload took until it was healthy, pull included.
+
+    `images` are what the image of a spec was resolved to. `good` and `failed` are the specs that workloads
+    were brought to last, or could not be; `rollouts` are under way. `drains` says since when hosts are
+    drained, `drain_ends` when (monotonic time) their deadlines pass, by host and deadline. `crashes` are the
+    moves of specs that kept dying where they were. `braked`: so many hosts were lost at once that it is not
+    believed, until most of them are back. `held_since` is since when (monotonic time) nothing may be changed.
     """
 
     fleet: str = ""
@@ -127,3 +183,12 @@ class Ledger:
     edges: tuple[EdgeRecord, ...] = ()
     starting: Mapping[tuple[str, str], float] = field(default_factory=dict)
     start_times: Mapping[WorkloadId, tuple[float, ...]] = field(default_factory=dict)
+    images: Mapping[SpecKey, str] = field(default_factory=dict)
+    good: Mapping[WorkloadId, GoodSpec] = field(default_factory=dict)
+    failed: Mapping[WorkloadId, FailedSpec] = field(default_factory=dict)
+    rollouts: Mapping[WorkloadId, Rollout] = field(default_factory=dict)
+    drains: Mapping[str, datetime] = field(default_factory=dict)
+    drain_ends: Mapping[tuple[str, float], float] = field(default_factory=dict)
+    crashes: Mapping[SpecKey, Failure] = field(default_factory=dict)
+    braked: bool = False
+    held_since: float | None = None

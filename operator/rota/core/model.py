@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from rota.core.container import ContainerSpec
+from rota.core.container import Check, ContainerSpec
 from rota.core.ids import WorkloadId
 from rota.core.resources import NOTHING, Resources
 from rota.core.rules import ANYWHERE, PlacementRules, Requirement, Taint
@@ -30,11 +30,42 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """A count, or a percentage of a count that the reader of it names."""
+
+    value: int
+    percent: bool = False
+
+    def of(self, whole: int) -> int:
+        """The number of instances, a percentage rounded up."""
+        return -(-self.value * whole // 100) if self.percent else self.value
+
+    def __str__(self) -> str:
+        return f"{self.value}%" if self.percent else str(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FailureSettings:
-    """How soon a silent host is doubted. Seconds of monotonic time."""
+    """How soon a silent host is doubted, and given up. Seconds of monotonic time.
+
+    `lost_after`: nothing of the host answers. `engine_down_after`: the host does, its Engine does not. More
+    hosts than `brake`, lost at about one time, are not believed to be lost: it is rather Rota that is cut
+    off.
+    """
 
     heartbeat: float = 1.0
     suspect_after: float = 3.0
+    lost_after: float = 10.0
+    engine_down_after: float = 60.0
+    brake: Amount = Amount(value=50, percent=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """Everything is to leave a host. After `deadline` seconds what is left is stopped all the same; None:
+    never."""
+
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +84,7 @@ class Host:
     reserved: Resources = NOTHING
     taints: tuple[Taint, ...] = ()
     unschedulable: bool = False
+    drain: Drain | None = None
     cost_per_hour: float = 0.0
     source: Source | None = None
 
@@ -62,21 +94,6 @@ class Order(StrEnum):
 
     START_FIRST = "start-first"
     STOP_FIRST = "stop-first"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
-    """A count, or a percentage of a count that the reader of it names."""
-
-    value: int
-    percent: bool = False
-
-    def of(self, whole: int) -> int:
-        """The number of instances, a percentage rounded up."""
-        return -(-self.value * whole // 100) if self.percent else self.value
-
-    def __str__(self) -> str:
-        return f"{self.value}%" if self.percent else str(self.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +115,45 @@ class Fill:
         return f"fill (min {self.min}{above}, weight {self.weight})"
 
 
+class OnFailure(StrEnum):
+    """What follows when a rollout makes no progress: the spec that was good before, or waiting for people."""
+
+    ROLLBACK = "rollback"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """So many instances get a new spec first, and are watched for `hold` seconds before others follow."""
+
+    count: int
+    hold: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRules:
-    """How instances are replaced. `order` is resolved when manifests are loaded."""
+    """How instances are replaced. `order` is resolved when manifests are loaded.
+
+    An instance has `healthy_deadline` seconds to become healthy, a rollout `progress_deadline` seconds to
+    have one more healthy instance than it ever had; then it has failed.
+    """
 
     order: Order = Order.START_FIRST
     max_surge: Amount = Amount(value=25, percent=True)
     min_healthy_time: float = 10.0
     healthy_deadline: float = 300.0
+    progress_deadline: float = 600.0
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    canary: Canary | None = None
+
+
+class Singleton(StrEnum):
+    """How far Rota goes to run no second instance: with `strict` it starts none while the first could be
+    running unseen, with `best-effort` none while its host is not lost."""
+
+    NONE = "none"
+    BEST_EFFORT = "best-effort"
+    STRICT = "strict"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +161,8 @@ class Service:
     """A workload that always runs: `replicas` is its number while no policy says otherwise.
 
     `spec_hash` is over the stated fields that need a new container, so that a change of counts
-    restarts nothing and an upgrade of Rota restarts nothing.
+    restarts nothing and an upgrade of Rota restarts nothing; `document_hash` is over all that is stated: with
+    another one, a spec that failed is tried again. `depends_on` are healthy before it.
     """
 
     id: WorkloadId
@@ -121,11 +170,15 @@ class Service:
     container: ContainerSpec
     requests: Resources
     spec_hash: str
+    document_hash: str = ""
     priority: int = 100
     labels: Mapping[str, str] = field(default_factory=dict)
     placement: PlacementRules = ANYWHERE
     update: UpdateRules = UpdateRules()
     max_unavailable: Amount = Amount(value=0)
+    check: Check | None = None
+    depends_on: tuple[WorkloadId, ...] = ()
+    singleton: Singleton = Singleton.NONE
     source: Source | None = None
 
     @property
@@ -193,7 +246,7 @@ class Override:
     """An exception that ends by itself. Exactly one of the effect fields is set.
 
     Effects by target: Service `replicas` · CapacityPolicy `window` (a window's name or "base") ·
-    Host `unschedulable` · Fleet `suspend` or `allow_removals`.
+    Host `unschedulable`, `drain` or `lost` · Fleet `suspend` or `allow_removals`.
     """
 
     namespace: str
@@ -206,6 +259,8 @@ class Override:
     replicas: Amount | Fill | None = None
     window: str | None = None
     unschedulable: bool | None = None
+    drain: Drain | None = None
+    lost: bool | None = None
     suspend: bool | None = None
     allow_removals: int | None = None
     source: Source | None = None

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from rota.core.container import Check
 from rota.core.ids import WorkloadId
 from rota.core.resources import NOTHING, Resources
 
@@ -28,12 +29,13 @@ class Now:
 
 
 class HostState(StrEnum):
-    """What is known of a host. Only `reachable` hosts are given work; none of the others loses any."""
+    """What is known of a host. Only `reachable` hosts are given work; what a `lost` one ran is replaced,
+    unless that could do harm; none of the others loses any."""
 
     UNKNOWN = "unknown"
     REACHABLE = "reachable"
     SUSPECT = "suspect"
-    UNREACHABLE = "unreachable"
+    LOST = "lost"
     REFUSED = "refused"
 
 
@@ -75,9 +77,10 @@ class PublishedPort:
 class ObservedContainer:
     """One container of this fleet on one host, as its Engine lists it.
 
-    `seen_since` is when this daemon first saw it running (or asked for it), `ready_since` since when
-    it is ready without a break: healthy, or running where it has no health check. `requests`, `grace`
-    and `signal` come from its labels, so that it is accounted for and stopped by its own spec.
+    `seen_since` is when this daemon first saw it running (or asked for it), `ready_since` since when it is
+    ready without a break: healthy, or running where it has no health check. `requests`, `grace`, `signal`,
+    `check` and `depends_on` come from its labels, so that it is accounted for and stopped by its own spec.
+    `created` is when its Engine made it, in seconds since 1970 by the clock of its host.
     """
 
     id: str
@@ -94,6 +97,9 @@ class ObservedContainer:
     grace: float = 10.0
     signal: str = "SIGTERM"
     ports: tuple[PublishedPort, ...] = ()
+    depends_on: tuple[WorkloadId, ...] = ()
+    check: Check | None = None
+    created: int = 0
     seen_since: float = 0.0
     ready_since: float | None = None
 
@@ -125,6 +131,25 @@ class Foreign:
     reason: str
 
 
+class Deaths(NamedTuple):
+    """When instances of one slot died on one host although nobody of Rota's asked for it, and of what last.
+
+    `at` are instants of monotonic time of the last `DEATHS_SECONDS`, oldest first.
+    """
+
+    at: tuple[float, ...]
+    cause: str
+
+
+DEATHS_SECONDS = 300.0
+"""Deaths are remembered for so long."""
+
+SlotKey = tuple[WorkloadId, int]
+"""(workload, slot number)."""
+DeathKey = tuple[WorkloadId, int, str]
+"""(workload, slot number, spec hash): what another spec died of says nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
     """Everything known of one host: the last answer, its age, and what was submitted and not yet seen.
@@ -132,7 +157,8 @@ class HostView:
     `listed` says that this daemon has seen its containers at least once; before, `containers` are what
     was recorded last. `pending` are containers asked for and not listed yet; `queued` the (workload, slot,
     spec) of starts that were submitted and have not begun; `stopping` the ids being stopped; `pulling` and
-    `images` the image names on their way and known to be there.
+    `images` the image references on their way and known to be there. `deaths` are what died lately by slot,
+    `last_words` the last lines of the log of what died or turned unhealthy, as they were written.
     """
 
     name: str
@@ -148,6 +174,8 @@ class HostView:
     pulling: frozenset[str] = frozenset()
     images: frozenset[str] = frozenset()
     foreign: tuple[Foreign, ...] = ()
+    deaths: Mapping[DeathKey, Deaths] = field(default_factory=dict)
+    last_words: Mapping[SlotKey, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def all_containers(self) -> tuple[ObservedContainer, ...]:
@@ -166,7 +194,7 @@ class Result(StrEnum):
 class Outcome:
     """The end of one action on one host, for the ledger, the log and the status branch.
 
-    `sick`: what was stopped had had its chance to become healthy.
+    `sick`: what was stopped had had its chance to become healthy. `image` is what an image was resolved to.
     """
 
     action: str
@@ -179,6 +207,7 @@ class Outcome:
     cause: str
     message: str = ""
     sick: bool = False
+    image: str = ""
 
 
 class Hold(NamedTuple):
@@ -199,13 +228,15 @@ class Hold(NamedTuple):
 class ObservedState:
     """One snapshot: every host, the outcomes since the last pass, and what holds Rota back.
 
-    `recorded_pins` are the pins that the status branch already carries, None where nothing waits for
-    them, as in a plan; `held` says why nothing may be changed (kill switch, another operator).
+    `recorded_pins` are the pins that the status branch already carries, None where nothing waits for them, as
+    in a plan; `resolves`: images are found out before they are used, as a daemon does, where a plan goes by
+    their names. `held` says why nothing may be changed (kill switch, another operator).
     """
 
     hosts: Mapping[str, HostView] = field(default_factory=dict)
     outcomes: tuple[Outcome, ...] = ()
     recorded_pins: frozenset[tuple[WorkloadId, int]] | None = None
+    resolves: bool = False
     held: Hold | None = None
 
     def containers(self) -> Iterator[ObservedContainer]:

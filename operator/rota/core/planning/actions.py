@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rota.core.container import ContainerSpec
+from rota.core.container import Check, ContainerSpec
 from rota.core.ids import WorkloadId
 from rota.core.observed import ContainerState, ObservedContainer, PublishedPort
 from rota.core.resources import Resources
@@ -56,7 +56,11 @@ class VolumeMount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartInstance:
-    """Create and start one container, pulling its image first where the host has none."""
+    """Create and start one container, pulling its image first where the host has none.
+
+    `image` is what the name in its spec was resolved to, empty where it was not. `restarts`: its Engine
+    brings it back when it dies.
+    """
 
     host: str
     workload: WorkloadId
@@ -72,6 +76,10 @@ class StartInstance:
     fleet_uid: str
     revision: str
     cause: str
+    image: str = ""
+    restarts: bool = True
+    depends_on: tuple[WorkloadId, ...] = ()
+    check: Check | None = None
 
     @property
     def id(self) -> str:
@@ -80,7 +88,7 @@ class StartInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestartInstance:
-    """Start a container of ours that is there but does not run."""
+    """Start a container of ours that is there but does not run. `restarts` as for a start."""
 
     host: str
     workload: WorkloadId
@@ -89,6 +97,7 @@ class RestartInstance:
     name: str
     spec: str
     cause: str
+    restarts: bool = True
 
     @property
     def id(self) -> str:
@@ -119,8 +128,9 @@ class StopInstance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareImage:
-    """Make sure that an image is on a host before anything there is stopped for it."""
+class ResolveImage:
+    """Find out which image a name stands for: a digest that any host can pull, or the id of one that only
+    this host has. Its outcome says so."""
 
     host: str
     workload: WorkloadId
@@ -132,11 +142,35 @@ class PrepareImage:
 
     @property
     def id(self) -> str:
+        return f"resolve {self.workload}/{self.spec}/{self.host}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareImage:
+    """Make sure that an image is on a host before anything there is stopped for it. `image` is what the name
+    in the manifest, `stated`, was resolved to, or that name."""
+
+    host: str
+    workload: WorkloadId
+    slot: int
+    image: str
+    stated: str
+    pull_policy: str
+    spec: str
+    cause: str
+
+    @property
+    def id(self) -> str:
         return f"image {self.host}/{self.image}"
 
 
-Action = StartInstance | RestartInstance | StopInstance | PrepareImage
+Action = StartInstance | RestartInstance | StopInstance | ResolveImage | PrepareImage
 
+
+NO_SEAT = "no host admits "
+NO_SURGE = "NoRoomForSurge: "
+ROOM_COMES = "room on "
+"""How it begins why something waits that has no place yet."""
 
 AFTER_ROOM = "after-room: what it needs is not free before the edge"
 """Why growth waits that an edge to come asks for, and for which there is no room before it."""
@@ -181,6 +215,8 @@ def container_of(action: StartInstance, container_id: str, state: ContainerState
         grace=action.container.stop_grace_period,
         signal=action.container.stop_signal,
         ports=action.ports,
+        depends_on=action.depends_on,
+        check=action.check,
     )
 
 
