@@ -255,6 +255,20 @@ def test_overrides_of_one_host_from_two_namespaces() -> None:
     ]
 
 
+@pytest.mark.parametrize(("effect", "key"), [("drain: {}", "drain"), ("lost: true", "lost")])
+def test_overrides_that_say_the_same_of_a_host_at_one_time(effect: str, key: str) -> None:
+    first = edited(edited(OVERRIDE, "Service, name: web", "Host, name: h1"), "replicas: 3", effect)
+    other = edited(first, "name: rush", "name: more").replace("drain: {}", "drain: {deadline: 1h}")
+    assert told({**BASE, "h.yaml": HOST, "a.yaml": first, "b.yaml": other}) == [
+        (
+            f"b.yaml:8:3: {key} of Host h1 is set at the same time by Override shop/rush at a.yaml:1"
+            f" (at spec.{key}). Let one end before the other begins."
+        )
+    ]
+    cordon = edited(edited(first, "name: rush", "name: more"), effect, "unschedulable: true")
+    assert told({**BASE, "h.yaml": HOST, "a.yaml": first, "b.yaml": cordon}) == []
+
+
 def test_overrides_of_two_fields_or_two_namespaces() -> None:
     fleet = edited(OVERRIDE, "Service, name: web", "Fleet, name: shop")
     files = {

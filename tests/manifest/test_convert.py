@@ -6,20 +6,24 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 
 import pytest
 
-from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
+from rota.core.container import Check, ContainerSpec, HealthCheck, Mount, Port
 from rota.core.ids import WorkloadId
 from rota.core.model import (
     Amount,
+    Canary,
+    Drain,
     FailureSettings,
     Fill,
     Fleet,
     Host,
     Loss,
+    OnFailure,
     Order,
     Override,
     Quota,
     Scheduled,
     Service,
+    Singleton,
     Source,
     UpdateRules,
     Weekly,
@@ -37,7 +41,8 @@ from rota.core.rules import (
     Taint,
     Toleration,
 )
-from rota.manifest.workload import spec_hash
+from rota.manifest.workload import document_hash, spec_hash
+from rota.manifest.yaml import parse
 from tests.manifest.trees import FLEET, HOST, OVERRIDE, POLICY, QUOTA, SERVICE, edited, load
 
 MEBIBYTE = 2**20
@@ -86,6 +91,43 @@ def test_what_a_fleet_survives_and_moves(spec: str, survive: Loss | None, moves:
     fleet = load({"fleet.yaml": edited(FLEET, "{}", spec)}).fleet
     assert fleet is not None
     assert (fleet.survive, fleet.max_moves_per_hour) == (survive, moves)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("", FailureSettings()),
+        (
+            "heartbeat: 2s, suspectAfter: 5s, lostAfter: 20s, engineDownAfter: 2m, brake: 3",
+            FailureSettings(
+                heartbeat=2.0,
+                suspect_after=5.0,
+                lost_after=20.0,
+                engine_down_after=120.0,
+                brake=Amount(value=3),
+            ),
+        ),
+        ("brake: 30%", FailureSettings(brake=Amount(value=30, percent=True))),
+        # What is not stated gives way to what is.
+        ("lostAfter: 3s", FailureSettings(lost_after=3.0)),
+        ("lostAfter: 5s", FailureSettings(lost_after=5.0)),
+        ("lostAfter: 3m", FailureSettings(lost_after=180.0, engine_down_after=180.0)),
+        (
+            "heartbeat: 100ms, lostAfter: 300ms",
+            FailureSettings(heartbeat=0.1, suspect_after=0.3, lost_after=0.3),
+        ),
+        ("suspectAfter: 9500ms", FailureSettings(suspect_after=9.5, lost_after=10.5)),
+        (
+            "heartbeat: 25s, suspectAfter: 30s",
+            FailureSettings(heartbeat=25.0, suspect_after=30.0, lost_after=75.0, engine_down_after=75.0),
+        ),
+    ],
+)
+def test_failure(stated: str, expected: FailureSettings) -> None:
+    loaded = load({"fleet.yaml": edited(FLEET, "{}", f"{{failure: {{{stated}}}}}")})
+    assert loaded.problems == ()
+    assert loaded.fleet is not None
+    assert loaded.fleet.failure == expected
 
 
 def test_host() -> None:
@@ -139,6 +181,20 @@ def test_the_address_is_the_host_of_the_endpoint(endpoint: str, address: str) ->
     assert fleet.hosts["h1"].address == address
 
 
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("", None),
+        ("drain: {}", Drain()),
+        ("drain: {deadline: 1h30m}", Drain(deadline=5400.0)),
+        ("drain: {x-why: disk}", Drain()),
+    ],
+)
+def test_a_drain_of_a_host(stated: str, expected: Drain | None) -> None:
+    fleet = fleet_of(h=edited(HOST, '2375"}', f'2375", {stated}}}'))
+    assert fleet.hosts["h1"].drain == expected
+
+
 def test_service_with_defaults() -> None:
     resources = {"requests": {"cpu": 1, "memory": "1Gi"}}
     assert service_of(SERVICE) == Service(
@@ -147,6 +203,7 @@ def test_service_with_defaults() -> None:
         container=ContainerSpec(image="web:1"),
         requests=Resources(cpu=1000, memory=1024 * MEBIBYTE),
         spec_hash=spec_hash({"image": "web:1"}, resources),
+        document_hash=document_hash(parse("web.yaml", SERVICE.encode()).documents[0].root),
         update=UpdateRules(order=Order.START_FIRST),
         max_unavailable=Amount(value=0),
         source=Source("web.yaml", 1),
@@ -167,7 +224,8 @@ def test_service_in_full() -> None:
     antiAffinity: [{service: web, required: true}, {service: web, scope: rack, required: false}]
     tolerations: [{key: a}, {key: b, value: c}, {key: d, effect: NoExecute}]
     strategy: pack
-  update: {order: start-first, maxSurge: 2, minHealthyTime: 0s, healthyDeadline: 1m}
+  update: {order: start-first, maxSurge: 2, minHealthyTime: 0s, healthyDeadline: 1m, progressDeadline: 3m,
+           onFailure: pause, canary: {count: 2, hold: 5m}}
   disruption: {maxUnavailable: 25%}
 """
     stated = "gpu: 1, memory: 1Gi, fpga: 2, x-for: models}, limits: {cpu: 1500m, memory: 2Gi}"
@@ -199,7 +257,13 @@ def test_service_in_full() -> None:
         strategy=Strategy.PACK,
     )
     assert service.update == UpdateRules(
-        order=Order.START_FIRST, max_surge=Amount(value=2), min_healthy_time=0.0, healthy_deadline=60.0
+        order=Order.START_FIRST,
+        max_surge=Amount(value=2),
+        min_healthy_time=0.0,
+        healthy_deadline=60.0,
+        progress_deadline=180.0,
+        on_failure=OnFailure.PAUSE,
+        canary=Canary(count=2, hold=300.0),
     )
     assert service.max_unavailable == Amount(value=25, percent=True)
 
@@ -221,6 +285,59 @@ def test_order_follows_from_the_container(container: str, order: Order, unavaila
 def test_stop_first_may_be_chosen() -> None:
     service = service_of(SERVICE + "  update: {order: stop-first}\n")
     assert service.max_unavailable == Amount(value=1)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("", 600.0),
+        ("healthyDeadline: 30s", 600.0),
+        ("healthyDeadline: 5m1s", 602.0),
+        ("healthyDeadline: 20m", 2400.0),
+        ("healthyDeadline: 20m, progressDeadline: 25m", 1500.0),
+        ("progressDeadline: 1m", 60.0),
+    ],
+)
+def test_a_rollout_has_time_for_two_tries_unless_stated(stated: str, expected: float) -> None:
+    assert service_of(f"{SERVICE}  update: {{{stated}}}\n").update.progress_deadline == expected
+
+
+@pytest.mark.parametrize("singleton", [Singleton.BEST_EFFORT, Singleton.STRICT])
+def test_a_singleton_stops_first(singleton: Singleton) -> None:
+    service = service_of(f"{SERVICE}  singleton: {singleton}\n")
+    assert service.singleton is singleton
+    assert (service.update.order, service.max_unavailable) == (Order.STOP_FIRST, Amount(value=1))
+    none = service_of(f"{SERVICE}  singleton: none\n")
+    assert (none.singleton, none.update.order) == (Singleton.NONE, Order.START_FIRST)
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("{http: {port: web, path: /up}}", Check(port=8080, path="/up")),
+        ("{tcp: {port: admin}}", Check(port=9000)),
+        (
+            '{http: {port: admin, path: "/up?deep=1"}, interval: 500ms, timeout: 1m, fall: 1, rise: 4}',
+            Check(port=9000, path="/up?deep=1", interval=0.5, timeout=60.0, fall=1, rise=4),
+        ),
+    ],
+)
+def test_a_check_knows_the_port_in_the_container(stated: str, expected: Check) -> None:
+    ports = "ports: [{name: web, target: 8080, published: 80}, {name: admin, target: 9000}]"
+    text = edited(SERVICE, '"web:1"', f'"web:1", {ports}')
+    assert service_of(f"{text}  check: {stated}\n").check == expected
+    assert service_of(text).check is None
+
+
+def test_dependencies_are_in_the_order_of_their_names() -> None:
+    others = {name: edited(SERVICE, "name: web", f"name: {name}") for name in ("a", "b", "c")}
+    web = f"{SERVICE}  dependsOn: [{{service: c}}, {{service: a}}, {{service: b, x-why: sessions}}]\n"
+    service = fleet_of(web=web, **others).services[WorkloadId("shop", "web")]
+    assert service.depends_on == (
+        WorkloadId("shop", "a"),
+        WorkloadId("shop", "b"),
+        WorkloadId("shop", "c"),
+    )
 
 
 def test_container_in_full() -> None:
@@ -392,6 +509,9 @@ def test_a_quota_of_one_dimension() -> None:
         ("Service, name: web", "replicas: 50%", {"replicas": Amount(value=50, percent=True)}),
         ("CapacityPolicy, name: hours", "window: base", {"window": "base"}),
         ("Host, name: h1", "unschedulable: true", {"unschedulable": True}),
+        ("Host, name: h1", "drain: {}", {"drain": Drain()}),
+        ("Host, name: h1", "drain: {deadline: 30m}", {"drain": Drain(deadline=1800.0)}),
+        ("Host, name: h1", "lost: true", {"lost": True}),
         ("Fleet, name: shop", "suspend: true", {"suspend": True}),
         ("Fleet, name: shop", "allowRemovals: 40", {"allow_removals": 40}),
     ],
@@ -430,6 +550,8 @@ def test_the_hash_is_over_what_is_stated() -> None:
         hash_with("{cpu: 1, memory: 1Gi}", "{memory: 1Gi, cpu: 1, x-why: measured}"),
         hash_with('{image: "web:1"}', "{x-a: {b: c}, image: web:1}"),
         hash_with("name: web", "name: api"),
+        hash_with("spec:\n", "spec:\n  singleton: strict\n"),
+        hash_with("spec:\n", "spec:\n  update: {onFailure: pause, canary: {count: 1, hold: 0s}}\n"),
     ]
     assert same == [plain] * len(same)
     other = [
@@ -470,6 +592,65 @@ spec:
         " antiAffinity: [{service: db, required: true}], tolerations: [{key: gpu, effect: NoExecute}]"
     )
     assert service_of(edited(text, "tolerations: [{key: gpu}]", rules)).spec_hash == expected
+
+
+def test_a_check_is_part_of_the_hash_where_it_is_stated() -> None:
+    text = edited(SERVICE, '"web:1"', '"web:1", ports: [{name: http, target: 80}]')
+
+    def hash_with(check: str) -> str:
+        return service_of(f"{text}  check: {check}\n").spec_hash
+
+    plain, stated = service_of(text).spec_hash, hash_with("{tcp: {port: http}}")
+    # A change of this value would replace every container that is checked from outside.
+    assert stated == "v1:d55a07b31174b2461e73f1dfa29b06c8dfc8be1a8fbc00cb187d203a6f065936"
+    assert hash_with("{tcp: {port: http, x-why: no path}, x-since: 2026}") == stated
+    other = [
+        hash_with("{http: {port: http, path: /}}"),
+        hash_with("{http: {port: http, path: /up}}"),
+        hash_with("{tcp: {port: http}, interval: 5s}"),
+        hash_with("{tcp: {port: http}, fall: 2}"),
+    ]
+    assert len({plain, stated, *other}) == 2 + len(other)
+
+
+def test_what_comes_before_is_no_part_of_the_hash() -> None:
+    text = edited(SERVICE, '"web:1"', '"web:1", ports: [{name: http, target: 80}]')
+    plain = service_of(text).spec_hash
+    other = edited(SERVICE, "name: web", "name: api")
+    fleet = fleet_of(web=f"{text}  dependsOn: [{{service: api}}]\n", api=other)
+    assert fleet.services[WorkloadId("shop", "web")].spec_hash == plain
+
+
+def test_the_hash_of_a_document_is_over_all_but_its_replicas() -> None:
+    plain = service_of(SERVICE).document_hash
+    # A change of this value would try everything again that failed, on every fleet.
+    assert plain == "v1:dd2c39570c16fb7fc1200d1812a6f037a86e804bc5b39a410db9278b82625fac"
+
+    def hash_with(old: str, new: str) -> str:
+        return service_of(edited(SERVICE, old, new)).document_hash
+
+    same = [
+        hash_with("spec:\n", "spec:\n  replicas: 9\n"),
+        hash_with("spec:\n", "spec:\n  replicas: 0\n"),
+        hash_with("{cpu: 1, memory: 1Gi}", "{memory: 1Gi, cpu: 0x1}"),
+        hash_with("spec:\n", "spec: # a remark\n"),
+    ]
+    assert same == [plain] * len(same)
+    other = [
+        hash_with("web:1", "web:2"),
+        hash_with("cpu: 1", "cpu: 1000m"),
+        hash_with("name: web", "name: api"),
+        hash_with("namespace: shop", "namespace: ops"),
+        hash_with("namespace: shop", "namespace: shop, labels: {team: shop}"),
+        hash_with("namespace: shop", "namespace: shop, annotations: {try: again}"),
+        hash_with("namespace: shop", "namespace: shop, annotations: {try: 1.5}"),
+        hash_with("namespace: shop", "namespace: shop, annotations: {replicas: 2}"),
+        hash_with("spec:\n", "spec:\n  priority: 100\n"),
+        hash_with("spec:\n", "spec:\n  x-try: again\n"),
+        hash_with("spec:\n", "x-try: again\nspec:\n"),
+        hash_with("spec:\n", "spec:\n  update: {minHealthyTime: 1s}\n"),
+    ]
+    assert len({plain, *other}) == 1 + len(other)
 
 
 def test_extended_requests_are_part_of_the_hash() -> None:

@@ -34,6 +34,13 @@ NEAR = """\
     antiAffinity: [{service: b, required: true}]
     tolerations: [{key: a, effect: NoExecute}]
 """
+HEALTH = """\
+  check: {http: {port: http, path: /up}, interval: 1s, timeout: 1s, fall: 1, rise: 1}
+  dependsOn: [{service: a}, {service: b}]
+  update: {progressDeadline: 5m, onFailure: pause, canary: {count: 1, hold: 5m}}
+  singleton: strict
+"""
+LOSS = "{failure: {lostAfter: 3s, engineDownAfter: 9s, brake: 30%}}"
 FULL = (
     *SOUND.values(),
     *(
@@ -45,6 +52,11 @@ FULL = (
             edited(POLICY, HOURS, 'schedule: "0 22 * * *", duration: 8h, except: {ics: a.ics}, lead: auto'),
             edited(POLICY, HOURS, f"{HOURS}, also: {{dates: [2026-12-24], holidays: {{country: DE}}}}"),
             edited(SERVICE, "1Gi", "1Gi, gpu: 1") + NEAR,
+            SERVICE + HEALTH,
+            edited(FLEET, "{}", LOSS),
+            edited(HOST, '2375"}', '2375", drain: {deadline: 1h}}'),
+            edited(OVERRIDE, "replicas: 3", "drain: {deadline: 1h}"),
+            edited(OVERRIDE, "replicas: 3", "lost: true"),
             edited(POLICY, "50%", "{fill: true, min: 1, max: 2, weight: 1}"),
             edited(QUOTA, "cpu: 24", "gpu: 1") + "  selector: {matchLabels: {a: b}}\n",
             edited(OVERRIDE, "replicas: 3", "replicas: {fill: true, max: 3}"),

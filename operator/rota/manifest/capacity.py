@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from rota.core.ids import WorkloadId
 from rota.core.model import Amount, CapacityPolicy, Fill, Override, Window
 from rota.core.windows import BASE
+from rota.manifest.drain import drain
 from rota.manifest.exceptions import sound_year
-from rota.manifest.problem import Pointer, shown
+from rota.manifest.problem import Pointer, joined, shown
 from rota.manifest.quantity import amount
 from rota.manifest.reader import Reader
 from rota.manifest.window import window
@@ -21,6 +22,8 @@ EFFECTS: Final = {
     "replicas": "Service",
     "window": "CapacityPolicy",
     "unschedulable": "Host",
+    "drain": "Host",
+    "lost": "Host",
     "suspend": "Fleet",
     "allowRemovals": "Fleet",
 }
@@ -99,6 +102,7 @@ def override(reader: Reader) -> Override | None:
         reader.report(("spec", "until"), "until must be after from")
     _check_effect(reader, spec["target"]["kind"])
     replicas = _wanted(reader, ("spec", "replicas"), spec["replicas"]) if "replicas" in spec else None
+    draining = drain(reader)
     if until is None or reader.problems:
         return None
     return Override(
@@ -112,6 +116,8 @@ def override(reader: Reader) -> Override | None:
         replicas=replicas,
         window=spec.get("window"),
         unschedulable=spec.get("unschedulable"),
+        drain=draining,
+        lost=spec.get("lost"),
         suspend=spec.get("suspend"),
         allow_removals=spec.get("allowRemovals"),
         source=reader.source(("spec", "until")),
@@ -138,10 +144,10 @@ def _check_effect(reader: Reader, kind: str) -> None:
     for key in given:
         if EFFECTS[key] != kind:
             message = f"{key} fits a {EFFECTS[key]}, not a {kind}"
-            mend = f"For a {kind}, give {' or '.join(fitting)}."
+            mend = f"For a {kind}, give {joined(fitting, 'or')}."
             reader.report(("spec", key), message, mend, at_key=True)
     if not given:
-        reader.report(("spec",), f"no effect is given: for a {kind}, give {' or '.join(fitting)}")
+        reader.report(("spec",), f"no effect is given: for a {kind}, give {joined(fitting, 'or')}")
     if len(given) > 1 and set(given) <= set(fitting):
-        message = f"exactly one of {' and '.join(fitting)} may be given"
-        reader.report(("spec",), message, "Write two Overrides.")
+        message = f"exactly one of {joined(fitting, 'and')} may be given"
+        reader.report(("spec",), message, "Write an Override for each.")

@@ -13,11 +13,13 @@ from itertools import groupby, islice
 from typing import Any
 
 from rota.core.ids import WorkloadId
-from rota.core.model import INSTANCES, Amount, CapacityPolicy, Fill, Fleet, Host, Override, Quota, Service
+from rota.core.model import INSTANCES, CapacityPolicy, Fleet, Host, Override, Quota, Service
 from rota.core.quotas import breaches, in_words
 from rota.core.windows import BASE
 from rota.manifest.capacity import EFFECTS
+from rota.manifest.counts import given_counts, impossible_counts, stated_counts
 from rota.manifest.dated import never_given, spent
+from rota.manifest.dependencies import circular_dependencies, dependency_places
 from rota.manifest.document import Manifest
 from rota.manifest.neighbours import impossible_neighbours
 from rota.manifest.openings import too_many_openings
@@ -89,12 +91,15 @@ def check(manifests: Iterable[Manifest], *, complete: bool) -> Iterator[Problem]
     often = tuple(too_many_openings(repository.policies))
     yield from often or overlapping_windows(repository.policies)
     yield from _same_time_overrides(repository)
-    yield from _filled_volumes(repository)
+    given = tuple(given_counts(repository.policies, repository.overrides))
+    yield from impossible_counts(repository.services, given)
     yield from impossible_neighbours(repository.services)
+    yield from circular_dependencies(repository.services)
     if complete:
         yield from _unknown_workloads(repository)
         yield from _unknown_targets(repository)
         yield from _unknown_neighbours(repository)
+        yield from _unknown_dependencies(repository)
         for problem in (*_undeclared_resources(repository), *_idle_quotas(repository)):
             yield replace(problem, severity="warning")
 
@@ -173,18 +178,9 @@ def _target_namespace(override: Override) -> str:
     return override.namespace if override.target_kind in ("Service", "CapacityPolicy") else ""
 
 
-def _stated_counts(policy: CapacityPolicy) -> Iterator[tuple[Pointer, WorkloadId, Amount | Fill]]:
-    """Every count that a policy states, and where."""
-    stated: list[tuple[Pointer, Mapping[WorkloadId, Amount | Fill]]] = [(("spec", "base"), policy.base)]
-    stated += [(("spec", "windows", at), window.replicas) for at, window in enumerate(policy.windows)]
-    for pointer, replicas in stated:
-        for workload, count in replicas.items():
-            yield (*pointer, "replicas", workload.name), workload, count
-
-
 def _unknown_workloads(repository: _Repository) -> Iterator[Problem]:
     for manifest, policy in repository.policies:
-        for pointer, workload, _ in _stated_counts(policy):
+        for pointer, workload, _ in stated_counts(policy):
             yield from _unknown(repository, manifest, pointer, ("Service", *workload))
 
 
@@ -197,31 +193,10 @@ def _unknown_neighbours(repository: _Repository) -> Iterator[Problem]:
                 yield from _unknown(repository, manifest, pointer, ("Service", *rule.workload))
 
 
-def _filled_volumes(repository: _Repository) -> Iterator[Problem]:
-    """Counts that come and go, given to workloads whose data stays."""
-    volumes = {
-        service.id: next(mount.source for mount in service.container.volumes if mount.kind == "volume")
-        for _, service in repository.services
-        if service.container.pinned
-    }
-    given: list[tuple[Manifest, Pointer, WorkloadId]] = [
-        (manifest, pointer, workload)
-        for manifest, policy in repository.policies
-        for pointer, workload, count in _stated_counts(policy)
-        if isinstance(count, Fill)
-    ]
-    given += [
-        (manifest, ("spec", "replicas"), WorkloadId(override.namespace, override.target_name))
-        for manifest, override in repository.overrides
-        if isinstance(override.replicas, Fill)
-    ]
-    for manifest, pointer, workload in given:
-        if workload in volumes:
-            message = (
-                f"{workload} cannot fill: it keeps the volume {volumes[workload]}, and data is pinned to"
-                " slots; a count that follows what is left over would leave volumes behind"
-            )
-            yield manifest.problem(pointer, message, "Give a count.")
+def _unknown_dependencies(repository: _Repository) -> Iterator[Problem]:
+    for manifest, service in repository.services:
+        for pointer, name in dependency_places(manifest):
+            yield from _unknown(repository, manifest, pointer, ("Service", service.id.namespace, name))
 
 
 def _undeclared_resources(repository: _Repository) -> Iterator[Problem]:

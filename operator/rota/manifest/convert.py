@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
-from rota.core.model import CapacityPolicy, FailureSettings, Fleet, Host, Loss, Override, Quota, Service
+from rota.core.model import CapacityPolicy, Fleet, Host, Loss, Override, Quota, Service
 from rota.core.resources import extended_of
 from rota.core.rules import Effect, Taint
 from rota.manifest.capacity import capacity_policy, override
+from rota.manifest.drain import drain
+from rota.manifest.failure import failure_settings
 from rota.manifest.problem import Pointer
-from rota.manifest.quantity import amount, seconds
+from rota.manifest.quantity import amount
 from rota.manifest.quota import quota
 from rota.manifest.reader import Reader, extended_names
 from rota.manifest.workload import service
@@ -49,14 +51,13 @@ def convert(reader: Reader) -> Definition | None:
 def _fleet(reader: Reader) -> Fleet:
     """The Fleet without what other documents add to it."""
     default = Fleet(name="", uid="")
-    failure: Mapping[str, Any] = reader.spec.get("failure", {})
     guard: Mapping[str, Any] = reader.spec.get("guard", {})
     disruption: Mapping[str, Any] = reader.spec.get("disruption", {})
     reader.labels()
     return Fleet(
         name=reader.name,
         uid=reader.metadata["uid"],
-        failure=_failure(reader, failure, default.failure),
+        failure=failure_settings(reader),
         max_removals=amount(guard["maxRemovals"]) if "maxRemovals" in guard else default.max_removals,
         max_moves_per_hour=disruption.get("maxMovesPerHour", default.max_moves_per_hour),
         survive=_survive(reader),
@@ -73,19 +74,6 @@ def _survive(reader: Reader) -> Loss | None:
         reader.report(("spec", "survive"), message, "Write {hosts: 1} or {zones: 1}.")
         return None
     return given[0]
-
-
-def _failure(reader: Reader, stated: Mapping[str, Any], default: FailureSettings) -> FailureSettings:
-    heartbeat = seconds(stated["heartbeat"]) if "heartbeat" in stated else default.heartbeat
-    suspect_after = seconds(stated["suspectAfter"]) if "suspectAfter" in stated else default.suspect_after
-    if heartbeat == 0:
-        reader.report(("spec", "failure", "heartbeat"), "must be more than 0")
-    elif suspect_after <= heartbeat:
-        key = "suspectAfter" if "suspectAfter" in stated else "heartbeat"
-        message = "suspectAfter must be longer than heartbeat, or every host is suspect between two probes"
-        mend = f"suspectAfter is {default.suspect_after:g}s unless given." if key == "heartbeat" else ""
-        reader.report(("spec", "failure", key), message, mend)
-    return FailureSettings(heartbeat=heartbeat, suspect_after=suspect_after)
 
 
 def _host(reader: Reader) -> Host:
@@ -110,6 +98,7 @@ def _host(reader: Reader) -> Host:
         reserved=reserved,
         taints=tuple(_taint(item) for item in spec.get("taints", ())),
         unschedulable=spec.get("unschedulable", False),
+        drain=drain(reader),
         cost_per_hour=spec.get("cost", {}).get("perHour", 0.0),
         source=reader.source(),
     )

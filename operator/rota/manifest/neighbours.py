@@ -7,13 +7,13 @@ from typing import Final
 
 from rota.core.ids import WorkloadId
 from rota.core.model import Service
+from rota.manifest.circles import circles, drawn
 from rota.manifest.document import Manifest
 from rota.manifest.problem import Pointer, Problem
 
 Services = Sequence[tuple[Manifest, Service]]
 
 _KEEP_ONE: Final = "Remove one of them, or let one be preferred only: required: false."
-_SHOWN: Final = 12  # workloads of a circle; the middle of a longer one is left out
 
 
 def impossible_neighbours(services: Services) -> Iterator[Problem]:
@@ -43,51 +43,14 @@ def _circles(manifests: Mapping[WorkloadId, tuple[Manifest, Service]]) -> Iterat
         ]
         for name, (_, service) in manifests.items()
     }
-    for circle in _circles_of(wanted):
+    for circle in circles(wanted):
         manifest, service = manifests[circle[-1]]
         rules = service.placement.affinity
         index = next(at for at, rule in enumerate(rules) if rule.required and rule.workload == circle[0])
-        message = f"required affinities form a circle, of which none could be placed first: {_drawn(circle)}"
+        message = f"required affinities form a circle, of which none could be placed first: {drawn(circle)}"
         mend = "State it on one of them only."
         yield manifest.problem(_place(index), message, mend if len(circle) == 2 else _KEEP_ONE)
 
 
 def _place(index: int) -> Pointer:
     return ("spec", "placement", "affinity", index, "service")
-
-
-def _drawn(circle: Sequence[WorkloadId]) -> str:
-    names = [workload.name for workload in (*circle, circle[0])]
-    if len(names) > _SHOWN:
-        names = [*names[: _SHOWN // 2], "...", *names[-_SHOWN // 2 :]]
-    return " -> ".join(names)
-
-
-def _circles_of(wanted: Mapping[WorkloadId, Sequence[WorkloadId]]) -> Iterator[list[WorkloadId]]:
-    """Circles that have no workload in common, at least one of every knot.
-
-    Without recursion, and every workload is entered once: a chain may be thousands long.
-    """
-    done: set[WorkloadId] = set()
-    told: set[WorkloadId] = set()
-    for root in wanted:
-        path = [root] if root not in done else []
-        depths = {root: 0}
-        open_ends = [iter(wanted[root])]
-        while path:
-            following = next(open_ends[-1], None)
-            if following is None:
-                open_ends.pop()
-                depths.pop(path[-1])
-                done.add(path.pop())
-            elif following in depths:
-                if following in told or path[-1] in told:
-                    continue
-                circle = path[depths[following] :]
-                if told.isdisjoint(circle):
-                    yield circle
-                told.update(circle)
-            elif following not in done:
-                depths[following] = len(path)
-                path.append(following)
-                open_ends.append(iter(wanted[following]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple
@@ -76,6 +76,11 @@ def shown(value: object) -> str:
 def escaped(path: str) -> str:
     """A path on one line, whatever bytes a commit put into it."""
     return path if path.isprintable() else path.encode("unicode_escape").decode("ascii")
+
+
+def joined(words: Sequence[str], conjunction: str) -> str:
+    """`a, b or c`; of one word, that word."""
+    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

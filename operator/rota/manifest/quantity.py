@@ -6,7 +6,8 @@ Every function takes text that has passed the schema, so none of them fails.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rota.core.model import Amount
 
@@ -50,6 +51,11 @@ def seconds(stated: str) -> float:
         int(whole) * _UNIT_MILLISECONDS[unit] + int(fraction.ljust(3, "0")) for whole, fraction, unit in parts
     )
     return total / 1000
+
+
+def stated_seconds(stated: Mapping[str, Any], key: str, default: float) -> float:
+    """The duration under `key` of a mapping, in seconds; `default` where it has no such key."""
+    return seconds(stated[key]) if key in stated else default
 
 
 def amount(stated: int | str) -> Amount:

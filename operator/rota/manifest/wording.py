@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from rota.manifest.problem import Pointer, did_you_mean, shown
+from rota.manifest.problem import Pointer, did_you_mean, joined, shown
 from rota.manifest.yaml import Unusual
 
 # Mappings whose keys are the user's own words: there `x-` begins a word like any other.
@@ -22,8 +22,7 @@ _TEXT_MAPPINGS: Final = frozenset(("environment", "labels", "options", "sysctls"
 _NOT_READ: Final = {
     "build": "Build the image elsewhere and name it in spec.container.image.",
     "container_name": "Name the Service in metadata.name; Rota names each instance after it.",
-    "depends_on": "Instances start in any order: let the program wait for what it needs, and say in "
-    "spec.container.healthcheck when it is ready.",
+    "depends_on": "Name the Services in spec.dependsOn: they are healthy before it starts.",
     "deploy": "Use spec.replicas, spec.resources, spec.placement and spec.update.",
     "env_file": "Write the variables in spec.container.environment: a manifest shows all that runs.",
     "extends": "Write the fields out: a manifest stands for itself.",
@@ -40,8 +39,17 @@ _ONLY_CPU_AND_MEMORY: Final[Mapping[Pointer, str]] = {
     ("spec", "capacity"): "Only cpu and memory stand here; declare the rest in spec.resources.",
     ("spec", "reserved"): "Only cpu and memory can be reserved; declare less in spec.resources.",
 }
+# What stands in another manifest only, whatever key of this one looks like it.
+_ELSEWHERE: Final[Mapping[Pointer, str]] = {
+    ("spec", "lost"): "An Override says so, with the Host as its target.",
+}
 # Where a number may have a fraction.
 _FRACTIONS: Final[frozenset[Pointer]] = frozenset((("spec", "cost", "perHour"),))
+# What to do where only true may stand.
+_INSTEAD_OF_FALSE: Final[Mapping[str | int, str]] = {
+    "fill": "Otherwise give a count instead of the mapping.",
+    "lost": "To take it back, delete the Override.",
+}
 _KIND_WORDS: Final = {
     "object": "a mapping",
     "array": "a list",
@@ -147,7 +155,8 @@ def _unknown_key(pointer: Pointer, key: str, schema: Mapping[str, Any]) -> Findi
     if pointer == ("spec", "container") and key in _NEEDS_PERMISSION:
         message = f"{key} is refused: the daemon's settings do not allow it"
         return Finding(place, message, "Leave it out.", at_key=True)
-    mend = _ONLY_CPU_AND_MEMORY.get(pointer) or did_you_mean(key, schema["properties"])
+    mend = _ELSEWHERE.get(place) or _ONLY_CPU_AND_MEMORY.get(pointer)
+    mend = mend or did_you_mean(key, schema["properties"])
     return Finding(place, f"unknown key {shown(key)}", mend, at_key=True)
 
 
@@ -198,9 +207,9 @@ def _not_one_of(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -
         return Finding(pointer, message, "Use a named volume: {type: volume, source: NAME, target: PATH}.")
     choices = schema.get("enum") or [schema["const"]]
     if not isinstance(choices[0], str):
-        mend = "Otherwise give a count instead of the mapping." if choices[0] is True else ""
+        mend = _INSTEAD_OF_FALSE.get(pointer[-1], "") if choices[0] is True else ""
         return Finding(pointer, f"must be {shown(choices[0])}{_but_is(pointer, instance)}", mend)
-    wanted = " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
+    wanted = joined(choices, "or")
     mend = did_you_mean(instance, choices) if isinstance(instance, str) else ""
     if isinstance(instance, str) and pointer[-2:-1] == ("days",):
         mend = _days_meant(instance, choices)

@@ -1,4 +1,4 @@
-"""A Service's document to `Service`: update rules, resources and the hash of its spec."""
+"""A Service's document to `Service`: resources, what it depends on, and the hashes of what is stated."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rota.core.container import ContainerSpec
 from rota.core.ids import WorkloadId
-from rota.core.model import Amount, Order, Service, UpdateRules
+from rota.core.model import Service, Singleton
 from rota.core.resources import Resources
 from rota.manifest.container import container_spec
 from rota.manifest.placement import placement_rules
 from rota.manifest.problem import Pointer
-from rota.manifest.quantity import amount, seconds
 from rota.manifest.reader import Reader, Stated
+from rota.manifest.service_check import service_check
+from rota.manifest.update import max_unavailable, update_rules
 from rota.manifest.wording import FREE_MAPPINGS
 
 _LEAST_MEMORY: Final = 6 * 2**20  # the Engine refuses a lower limit
@@ -26,28 +26,51 @@ def service(reader: Reader) -> Service:
     spec = reader.spec
     requests, limits = _resources(reader, spec["resources"])
     container = container_spec(reader, limits)
-    update = _update(reader, spec.get("update", {}), container)
+    singleton = _singleton(reader)
+    update = update_rules(reader, container, singleton)
     return Service(
         id=WorkloadId(reader.namespace, reader.name),
         replicas=spec.get("replicas", 1),
         container=container,
         requests=requests,
-        spec_hash=spec_hash(spec["container"], spec["resources"]),
+        spec_hash=spec_hash(spec["container"], spec["resources"], spec.get("check")),
+        document_hash=document_hash(reader.document.root),
         priority=spec.get("priority", 100),
         labels=reader.labels(),
         placement=placement_rules(reader, spec.get("placement", {})),
         update=update,
-        max_unavailable=_max_unavailable(reader, spec.get("disruption", {}), update),
+        max_unavailable=max_unavailable(reader, update),
+        check=service_check(reader, container),
+        depends_on=_depends_on(reader),
+        singleton=singleton,
         source=reader.source(),
     )
 
 
-def spec_hash(container: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
-    """Over the stated fields that need a new container: no defaults, no counts, no `x-` keys.
+def spec_hash(
+    container: Mapping[str, Any], resources: Mapping[str, Any], check: Mapping[str, Any] | None = None
+) -> str:
+    """Over the stated fields that a container is made with: no defaults, no counts, no `x-` keys.
 
-    So neither a change of replicas nor an upgrade of Rota restarts anything.
+    So neither a change of replicas nor an upgrade of Rota restarts anything. A check counts where there is
+    one: what an instance is asked is never changed under it, and a change that fails is returned from.
     """
-    stated = {"container": _without_extensions(container), "resources": _without_extensions(resources)}
+    stated = {"container": container, "resources": resources}
+    if check is not None:
+        stated["check"] = check
+    return _hash({key: _without_extensions(value) for key, value in stated.items()})
+
+
+def document_hash(root: Mapping[str, Any]) -> str:
+    """Over a whole document as stated, `x-` keys and annotations included, but without `spec.replicas`.
+
+    So whoever wants a failed spec tried again may change anything at all, while a count tries nothing again.
+    """
+    spec = {key: value for key, value in root["spec"].items() if key != "replicas"}
+    return _hash({**root, "spec": spec})
+
+
+def _hash(stated: Mapping[str, Any]) -> str:
     canonical = json.dumps(stated, sort_keys=True, separators=(",", ":"))
     return "v1:" + hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
@@ -77,48 +100,24 @@ def _resources(reader: Reader, stated: Mapping[str, Any]) -> tuple[Resources, St
     return requests.resources(), limits
 
 
-def _update(reader: Reader, stated: Mapping[str, Any], container: ContainerSpec) -> UpdateRules:
-    here: Pointer = ("spec", "update")
-    reason = _why_stop_first(container)
-    order = Order(stated.get("order", "stop-first" if reason else "start-first"))
-    if reason and order is Order.START_FIRST:
-        message = f"start-first cannot be: {reason}, so the old instance must stop before the new one starts"
-        reader.report((*here, "order"), message, "Write stop-first, or leave it out.")
-    default = UpdateRules()
-    rules = UpdateRules(
-        order=order,
-        max_surge=amount(stated["maxSurge"]) if "maxSurge" in stated else default.max_surge,
-        min_healthy_time=_duration(stated, "minHealthyTime", default.min_healthy_time),
-        healthy_deadline=_duration(stated, "healthyDeadline", default.healthy_deadline),
-    )
-    if rules.healthy_deadline <= rules.min_healthy_time:
-        # Either of them may be a default; the place is the one that the manifest states.
-        key = "healthyDeadline" if "healthyDeadline" in stated else "minHealthyTime"
-        message = "healthyDeadline must be longer than minHealthyTime, or no instance is ever in time"
-        reader.report((*here, key), message)
-    return rules
+def _singleton(reader: Reader) -> Singleton:
+    singleton = Singleton(reader.spec.get("singleton", Singleton.NONE))
+    if singleton is not Singleton.NONE and reader.spec.get("replicas", 1) > 1:
+        message = f"a singleton has at most 1 instance, but {reader.spec['replicas']} are stated"
+        reader.report(("spec", "replicas"), message, "Write 0 or 1, or singleton: none.")
+    return singleton
 
 
-def _why_stop_first(container: ContainerSpec) -> str:
-    """Why two instances of one slot cannot run at once, or nothing."""
-    if container.fixed_ports:
-        port, protocol = container.fixed_ports[0]
-        return f"the host port {port}/{protocol} is fixed"
-    volumes = [mount.source for mount in container.volumes if mount.kind == "volume"]
-    return f"the volume {volumes[0]} belongs to one instance at a time" if volumes else ""
-
-
-def _duration(stated: Mapping[str, Any], key: str, default: float) -> float:
-    return seconds(stated[key]) if key in stated else default
-
-
-def _max_unavailable(reader: Reader, stated: Mapping[str, Any], update: UpdateRules) -> Amount:
-    default = Amount(value=0 if update.order is Order.START_FIRST else 1)
-    allowed = amount(stated["maxUnavailable"]) if "maxUnavailable" in stated else default
-    if allowed.value == 0 and update.order is Order.STOP_FIRST:
-        message = "stop-first needs at least 1: with 0, nothing could ever be replaced"
-        reader.report(("spec", "disruption", "maxUnavailable"), message)
-    if allowed.value == 0 and update.order is Order.START_FIRST and update.max_surge.value == 0:
-        message = "maxSurge 0 needs disruption.maxUnavailable: without either, nothing could ever be replaced"
-        reader.report(("spec", "update", "maxSurge"), message)
-    return allowed
+def _depends_on(reader: Reader) -> tuple[WorkloadId, ...]:
+    """What must be healthy before the Service, names of its own namespace, in the order of their names."""
+    found: set[WorkloadId] = set()
+    for index, item in enumerate(reader.spec.get("dependsOn", ())):
+        here: Pointer = ("spec", "dependsOn", index)
+        workload = WorkloadId(reader.namespace, item["service"])
+        if workload in found:
+            reader.report(here, f"two entries name {workload.name}", "Keep one of them.")
+        if workload.name == reader.name:
+            message = "a Service cannot depend on itself: it would never start"
+            reader.report((*here, "service"), message, "Leave it out.")
+        found.add(workload)
+    return tuple(sorted(found))
