@@ -25,7 +25,18 @@ from rota.core.observed import (
 from rota.core.planning.back_off import LONGEST_SECONDS, delay, fold
 from tests import builders
 from tests.builders import fleet, host, service
-from tests.core.scenes import NOW, act, actions, change_view, changes, later, running, seen, settle
+from tests.core.scenes import (
+    NOW,
+    act,
+    actions,
+    change_view,
+    changes,
+    good_of,
+    later,
+    running,
+    seen,
+    settle,
+)
 
 HOSTS = [host("a"), host("b"), host("c")]
 WEB = service("web", 3)
@@ -163,7 +174,7 @@ def test_suspend_shows_what_it_would_do_and_does_nothing() -> None:
     assert decision.held.message == (
         "suspended until 2026-06-01T13:00:00+00:00 by override exception: maintenance"
     )
-    assert decision.ledger == Ledger(), "nothing is recorded as applied"
+    assert decision.ledger == Ledger(held_since=NOW.mono), "nothing is recorded as applied"
     assert len(decide(of, seen(of), Ledger(), later(3600)).actions) == 3
 
 
@@ -171,7 +182,8 @@ def test_a_hold_from_outside_does_the_same() -> None:
     of = commit(WEB)
     held = replace(seen(of), held=Hold("Paused", "another operator writes"))
     decision = decide(of, held, Ledger(), NOW)
-    assert (len(decision.changes), decision.actions, decision.ledger) == (3, (), Ledger())
+    assert (len(decision.changes), decision.actions) == (3, ())
+    assert decision.ledger == Ledger(held_since=NOW.mono)
 
 
 def test_nothing_is_done_before_every_host_was_asked_once() -> None:
@@ -181,7 +193,7 @@ def test_nothing_is_done_before_every_host_was_asked_once() -> None:
     assert decision.actions == ()
     assert decision.held is not None
     assert decision.held.message == "waiting for the first answer of c"
-    failed = change_view(unseen, "c", state=HostState.UNREACHABLE)
+    failed = change_view(unseen, "c", state=HostState.LOST)
     assert len(decide(of, failed, Ledger(), NOW).actions) == 3
 
 
@@ -223,7 +235,7 @@ def test_a_host_that_left_is_remembered_until_it_is_seen_to_be_empty() -> None:
     record = HostRecord(endpoint="tcp://old:2375", address="old", engine_id="id-old")
     ledger = Ledger(hosts={"old": record})
     full = seen(of, running(WEB, 0, "old"))
-    silent = change_view(change_view(full, "old", containers=()), "old", state=HostState.UNREACHABLE)
+    silent = change_view(change_view(full, "old", containers=()), "old", state=HostState.LOST)
     empty = change_view(full, "old", containers=())
     assert decide(of, full, ledger, NOW).ledger.hosts["old"] == record
     assert decide(of, silent, ledger, NOW).ledger.hosts["old"] == record
@@ -318,7 +330,7 @@ def test_the_next_pass_comes_for_the_earliest_soak_deadline_or_back_off() -> Non
         running(WEB, 1, "b", ready_for=None, seen_since=NOW.mono - 280),
         running(WEB, 2, "c"),
     ]
-    assert decide(of, seen(of, *there), Ledger(), NOW).requeue_after == 10
+    assert decide(of, seen(of, *there), Ledger(), NOW).requeue_after == 10.001
 
 
 def test_the_next_edge_is_that_of_the_windows() -> None:
@@ -330,7 +342,8 @@ def test_the_next_edge_is_that_of_the_windows() -> None:
 def test_a_container_that_exited_is_not_waited_for() -> None:
     of = commit(service("web", 1))
     exited = running(WEB, 0, "a", ready_for=None, state=ContainerState.EXITED, health=Health.NONE)
-    assert decide(of, seen(of, exited), Ledger(), NOW).requeue_after is None
+    ledger = good_of(of.services[WEB.id])
+    assert decide(of, seen(of, exited), ledger, NOW).requeue_after is None
 
 
 # --- a commit that changes whose fleet it is, a dead host that a commit lets go
@@ -342,14 +355,15 @@ def test_a_commit_that_renames_the_fleet_starts_nothing_anew() -> None:
     for other in (replace(of, uid="u2", revision="2" * 40), replace(of, name="other", revision="2" * 40)):
         decision = decide(other, observed, ledger, now)
         assert decision.held is not None
-        assert (decision.held.reason, decision.actions, decision.ledger) == ("AnotherFleet", (), ledger)
+        assert (decision.held.reason, decision.actions) == ("AnotherFleet", ())
+        assert decision.ledger == replace(ledger, held_since=now.mono)
 
 
 def test_a_silent_host_that_a_commit_removes_is_waited_for_no_more() -> None:
     both = fleet([host("a"), host("b")], [replace(WEB, replicas=2)])
     observed, ledger, now = settle(both)
-    silent = change_view(observed, "b", state=HostState.UNREACHABLE)
-    assert decide(both, silent, ledger, now).actions == (), "unknown alone moves nothing"
+    silent = change_view(observed, "b", state=HostState.SUSPECT)
+    assert decide(both, silent, ledger, now).actions == (), "doubt alone moves nothing"
     one = fleet([host("a")], [replace(WEB, replicas=2)], revision="2" * 40)
     assert [line.rsplit(" ", 1)[0] for line in actions(decide(one, silent, ledger, now))] == [
         f"start web/{next(c.slot for c in silent.containers() if c.host == 'b')} on a"

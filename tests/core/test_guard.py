@@ -211,7 +211,7 @@ def test_what_was_accepted_and_still_runs_on_a_silent_host_counts_no_more() -> N
     observed, ledger, now = settle(commit(*TEN, number="1"))
     of = commit(service("web", 6), number="2", max_removals=Amount(value=50, percent=True))
     ledger = decide(of, observed, ledger, now).ledger
-    silent = change_view(observed, "a", state=HostState.UNREACHABLE)
+    silent = change_view(observed, "a", state=HostState.LOST)
     decision = decide(commit(service("web", 4), number="3"), silent, ledger, later(60, now))
     assert not decision.guard.blocked
 

@@ -182,7 +182,7 @@ def test_a_cordon_keeps_what_runs_and_refuses_what_comes() -> None:
 
 def test_a_host_that_does_not_answer_gets_nothing_and_says_why() -> None:
     of = fleet([host("a")], [service("web")])
-    assert refused(of, silent="a") == ["web x1 a: state: unreachable: no answer"]
+    assert refused(of, silent="a") == ["web x1 a: state: suspect: no answer"]
 
 
 def test_a_host_backs_off_after_failed_starts() -> None:
@@ -251,7 +251,7 @@ def test_a_pinned_slot_waits_for_its_host() -> None:
     of = fleet([host("a"), host("b")], [db])
     ledger = Ledger(pins={(db.id, 0): "a"})
     assert refused(of, ledger=ledger, silent="a") == [
-        "db x1 a: state: unreachable: no answer",
+        "db x1 a: state: suspect: no answer",
         "db x1 b: volume: its volumes are on a",
     ]
 

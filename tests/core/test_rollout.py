@@ -283,7 +283,7 @@ def test_what_has_failed_is_replaced(fields: dict[str, object], cause: str) -> N
 def test_what_is_slow_is_given_until_its_deadline() -> None:
     slow = running(OLD, 1, "b", ready_for=None, seen_since=NOW.mono - 100)
     decision = plan(commit(OLD), running(OLD, 0, "a"), slow, running(OLD, 2, "c"))
-    assert (decision.changes, decision.requeue_after) == ((), 200.0)
+    assert (decision.changes, decision.requeue_after) == ((), 200.001)
 
 
 @pytest.mark.parametrize("state", [ContainerState.EXITED, ContainerState.CREATED])
@@ -442,6 +442,21 @@ def test_where_all_are_sick_no_more_are_replaced_at_a_time_than_the_surge() -> N
     decision = plan(commit(web), *sick)
     assert [line.split()[0] for line in actions(decision)] == ["stop", "stop"]
     assert changes(decision)[-1].endswith("[others that are sick are replaced before it]")
+
+
+def test_where_all_of_the_spec_before_are_sick_no_more_are_replaced_at_a_time_either() -> None:
+    """They may be sick by what the new ones would be sick by as well."""
+    web = replace(service("web", 8, image="web:2"), update=surge(2))
+    before = service("web", 8)
+    sick = [
+        running(before, slot, "abc"[slot % 3], ready_for=None, health=Health.UNHEALTHY) for slot in range(8)
+    ]
+    of = commit(web)
+    observed = seen(of, *sick)
+    for name in of.hosts:
+        observed = change_view(observed, name, images=frozenset({"web:2"}))
+    decision = decide(of, observed, Ledger(), NOW)
+    assert [line.split()[0] for line in actions(decision)] == ["stop", "stop"]
 
 
 def test_what_has_its_volumes_on_a_host_that_left_stays_and_is_not_replaced() -> None:

@@ -8,14 +8,26 @@ from datetime import timedelta
 import pytest
 
 from rota.core.decide import decide
-from rota.core.ledger import Failure, HostRecord, Ledger
-from rota.core.model import Fleet, Loss, Override, Service
-from rota.core.observed import ContainerState, Foreign, Health, Hold, HostState, HostView, Now, ObservedState
-from rota.core.status import FleetStatus, HealthWord, SourceStatus, summarise, worst
+from rota.core.ledger import FailedSpec, Failure, HostRecord, Ledger
+from rota.core.model import Drain, Fleet, Loss, Override, Service
+from rota.core.observed import (
+    ContainerState,
+    Deaths,
+    Foreign,
+    Health,
+    Hold,
+    HostState,
+    HostView,
+    Now,
+    ObservedContainer,
+    ObservedState,
+)
+from rota.core.status import FleetStatus, SourceStatus, summarise
 from rota.core.survival import Survival
+from rota.core.workload_status import MOST_LINES, HealthWord, worst
 from tests import builders
 from tests.builders import fleet, host, service
-from tests.core.scenes import NOW, change_view, later, running, seen, settle
+from tests.core.scenes import NOW, change_view, good_of, later, lose, running, seen, settle
 
 HOSTS = [host("a"), host("b"), host("c")]
 WEB = service("web", 3)
@@ -112,7 +124,7 @@ def test_a_silent_host_makes_its_workloads_unknown_and_the_fleet_degraded() -> N
     assert words(of) == ["web 3/3 by replicas: Unknown b does not answer; what it ran is presumed to run"]
     assert conditions(of) == [
         "Ready=False Unknown: shop/web 3/3",
-        "Degraded=True HostUnreachable: b is unreachable: no answer",
+        "Degraded=True HostUnreachable: b is suspect: no answer",
     ]
 
 
@@ -190,9 +202,7 @@ def test_hosts_tell_what_they_offer_what_is_asked_and_why_nothing_new_comes() ->
     of = replace(commit(WEB), hosts={"a": host("a", unschedulable=True), "b": host("b"), "c": host("c")})
     ledger = Ledger(hosts={"old": HostRecord(endpoint="tcp://old:2375", address="old")})
     observed = seen(of, *three())
-    observed = replace(
-        observed, hosts={**observed.hosts, "old": HostView(name="old", state=HostState.UNREACHABLE)}
-    )
+    observed = replace(observed, hosts={**observed.hosts, "old": HostView(name="old", state=HostState.LOST)})
     rows = [
         (one.view.name, one.requested.cpu, one.cordon, one.departing, one.endpoint)
         for one in status(of, observed, ledger).hosts
@@ -262,3 +272,154 @@ def test_a_loss_that_is_survived_and_one_that_nobody_asked_about() -> None:
     of = replace(commit(WEB), survive=Loss.ZONE)
     assert status(of, seen(of, *three())).survival == Survival(loss="zones", shortfalls=())
     assert status(commit(WEB), seen(commit(WEB), *three())).survival is None
+
+
+# --- convergence
+
+
+def failed(**fields: object) -> FailedSpec:
+    made = FailedSpec(
+        spec="v1:web:2", document="", revision="2" * 40, reason="no progress within 600s", reverts=True
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def after_failure(record: FailedSpec) -> FleetStatus:
+    """`web:2` failed, and `web:1` is everywhere."""
+    of = commit(service("web", 3, image="web:2"), number="2")
+    return status(of, seen(of, *three()), replace(good_of(WEB), failed={WEB.id: record}))
+
+
+def test_a_workload_that_was_returned_is_a_failure_of_its_commit() -> None:
+    of = after_failure(failed())
+    why = (
+        "RolledBack: commit 2222222 failed: no progress within 600s; "
+        "the spec before holds until its document changes"
+    )
+    assert words(of) == [f"web 3/3 by replicas: Degraded {why}"]
+    assert conditions(of) == [
+        "Ready=False Degraded: shop/web 3/3",
+        f"Degraded=True RolledBack: shop/web: {why}",
+    ]
+    (web,) = of.workloads
+    assert web.rollout is not None
+    assert (web.spec, web.revision, web.rollout.phase) == ("v1:web:1", "1" * 40, "ROLLED_BACK")
+
+
+def test_a_rollout_that_waits_for_people_says_so() -> None:
+    of = after_failure(failed(reverts=False))
+    (web,) = of.workloads
+    assert web.health is HealthWord.DEGRADED
+    assert web.reason == "RolloutFailed: commit 2222222 failed: no progress within 600s"
+    assert web.rollout is not None
+    assert (web.rollout.phase, web.rollout.message) == ("FAILED", "no progress within 600s")
+    assert conditions(of)[-1].startswith("Degraded=True WorkloadDegraded: ")
+
+
+def test_a_lost_host_is_named_and_its_workloads_count_without_it() -> None:
+    of = status(commit(WEB), lose(seen(commit(WEB), *three()), "b"))
+    (web,) = of.workloads
+    assert (web.running, web.ready, web.desired) == (2, 2, 3)
+    assert conditions(of)[-1] == "Degraded=True HostLost: b is lost: no answer"
+
+
+def test_what_was_replaced_is_well_again_although_its_host_is_still_lost() -> None:
+    observed, ledger, now = settle(commit(WEB), lose(seen(commit(WEB), *three()), "b"))
+    of = status(commit(WEB), observed, ledger, now)
+    assert words(of) == ["web 3/3 by replicas: Healthy"]
+    assert [line.split(":")[0] for line in conditions(of)] == [
+        "Ready=True ReconciliationSucceeded",
+        "Degraded=True HostLost",
+    ]
+
+
+def test_a_brake_is_told_before_the_hosts_that_it_is_about() -> None:
+    of = status(commit(WEB), lose(seen(commit(WEB), *three()), "a b"))
+    assert conditions(of)[-1].startswith(
+        "Degraded=True Brake: 2 of 3 hosts went silent at about one time (a, b)"
+    )
+    assert "Override with lost: true" in conditions(of)[-1]
+
+
+def draining(drain: Drain) -> Fleet:
+    return replace(commit(WEB), hosts={"a": host("a", drain=drain), "b": host("b"), "c": host("c")})
+
+
+@pytest.mark.parametrize(
+    ("there", "text"),
+    [
+        (three(), "1 instance left"),
+        (three()[1:], "empty"),
+        ([*three(), running(WEB, 3, "a")], "2 instances left"),
+    ],
+)
+def test_a_drain_tells_how_many_are_left(there: list[ObservedContainer], text: str) -> None:
+    of = draining(Drain())
+    of = replace(of, services={WEB.id: replace(WEB, replicas=len(there))})
+    hosts = status(of, seen(of, *there)).hosts
+    assert [one.drain for one in hosts] == [text, "", ""]
+
+
+@pytest.mark.parametrize(
+    ("deadline", "text"),
+    [
+        (None, "1 instance left; these have nowhere to go, and there is no deadline: "),
+        (3600.0, "1 instance left; stopped by force at 2026-06-01T13:00:00+00:00: "),
+    ],
+)
+def test_what_a_drain_would_stop_by_force_is_said_before(deadline: float | None, text: str) -> None:
+    db = service("db", 1, container=builders.pinned(), spec_hash="v1:db")
+    of = replace(draining(Drain(deadline=deadline)), services={db.id: db})
+    ledger = Ledger(pins={(db.id, 0): "a"})
+    (first, *_) = status(of, seen(of, running(db, 0, "a")), ledger).hosts
+    assert first.drain == f"{text}shop/db/0 (its volumes are on a)"
+
+
+def test_what_dies_again_and_again_is_degraded_with_its_last_words_and_no_secret() -> None:
+    secret = replace(WEB.container, environment={"DB_PASSWORD": "hunter2"})
+    web = replace(WEB, container=secret)
+    of = commit(web)
+    said = ("cannot log in as app:hunter2", "token=abc", "exit")
+    observed = change_view(
+        seen(of, *three()),
+        "b",
+        deaths={(WEB.id, 1, WEB.spec_hash): Deaths(tuple(NOW.mono - at for at in (9, 8, 7, 6, 5)), "exit 1")},
+        last_words={(WEB.id, 1): said},
+    )
+    (told,) = status(of, observed).workloads
+    assert (told.health, told.reason) == (
+        HealthWord.DEGRADED,
+        "shop/web/1 died 5 times or more within 5 minutes on b: exit 1",
+    )
+    assert told.last_words == (
+        "web/1 on b | cannot log in as app:***",
+        "web/1 on b | token=***",
+        "web/1 on b | exit",
+    )
+
+
+def test_last_words_tell_no_secret_of_another_spec_either() -> None:
+    """What speaks was started with the one before, or with the one that failed and was returned from."""
+    before = replace(WEB, container=replace(WEB.container, environment={"DB_PASSWORD": "hunter2"}))
+    web = service("web", 3, image="web:2")
+    web = replace(web, container=replace(web.container, environment={"DB_PASSWORD": "swordfish"}))
+    there = three()
+    there[1] = running(before, 1, "b", ready_for=None, health=Health.UNHEALTHY)
+    said = {(WEB.id, 1): ("app:hunter2 refused", "app:swordfish refused")}
+    of = commit(web)
+    observed = change_view(seen(of, *there), "b", last_words=said)
+    for ledger in (good_of(before), replace(good_of(before), failed={WEB.id: failed(spec=web.spec_hash)})):
+        (told,) = status(of, observed, ledger).workloads
+        assert told.last_words == ("web/1 on b | app:*** refused",) * 2
+
+
+def test_last_words_are_told_while_it_is_degraded_and_are_bounded() -> None:
+    of = commit(WEB)
+    lines = tuple(f"line {number}" for number in range(99))
+    observed = change_view(seen(of, *three()), "b", last_words={(WEB.id, 1): lines})
+    (well,) = status(of, observed).workloads
+    assert well.last_words == ()
+    there = three()
+    there[1] = running(WEB, 1, "b", ready_for=None, health=Health.UNHEALTHY)
+    (sick,) = status(of, change_view(seen(of, *there), "b", last_words={(WEB.id, 1): lines})).workloads
+    assert len(sick.last_words) == MOST_LINES

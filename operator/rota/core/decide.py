@@ -18,17 +18,25 @@ from rota.core.placement.board import Board
 from rota.core.placement.demand import Refusal
 from rota.core.placement.headroom import Headroom
 from rota.core.placement.puzzle import Solver
-from rota.core.planning import back_off, duty, guard, promises
+from rota.core.planning import back_off, closing, drains, duty, guard, holds, images, promises, specs
 from rota.core.planning.actions import Action, Change, ChangeKind
+from rota.core.planning.allow import left_to_spare
 from rota.core.planning.arrange import arrange
 from rota.core.planning.compose import Composer
+from rota.core.planning.drains import DrainState
 from rota.core.planning.edge_records import follow
 from rota.core.planning.ground import PortBook, board_of
-from rota.core.planning.rollout import Steps, Stop
-from rota.core.planning.roster import Scene, containers_by_workload, untouchable
+from rota.core.planning.progress import follow as follow_rollouts
+from rota.core.planning.roster import Roster, containers_by_workload
+from rota.core.planning.scene import Scene, untouchable
 from rota.core.planning.shift import Shift
 from rota.core.planning.start_times import learn, with_new
+from rota.core.planning.steps import Steps, Stop
+from rota.core.planning.terms import last_to_leave
 from rota.core.windows import InForce, Want, in_force
+
+JUST_AFTER = 0.001
+"""Seconds: a deadline has passed when more time has gone by, not in its very instant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +52,16 @@ class Unplaced:
 class Decision:
     """What follows from one snapshot.
 
-    `changes` are target minus observed; `actions` the steps among them that are safe now; `held`
-    says why there are none although there could be (suspended, paused, frozen). `requeue_after` is
-    in seconds, `next_edge` the instant of the wall clock at which the next edge comes or its growth begins;
-    `headroom` is the verdict where the fleet is to
-    survive a loss.
+    `changes` are target minus observed; `actions` the steps among them that are safe now; `held` says why
+    there are none although there could be (suspended, paused, frozen). `requeue_after` is in seconds,
+    `next_edge` the instant of the wall clock at which the next edge comes or its growth begins; `headroom` is
+    the verdict where the fleet is to survive a loss. `fleet` has the specs that hold, which are not those of
+    the commit where these have failed; `spare` is how many more of each workload its disruption budget lets
+    go; `drains` are the hosts that are being emptied; with `brake`, so many hosts are lost that it is not
+    believed.
     """
 
+    fleet: Fleet
     changes: tuple[Change, ...]
     actions: tuple[Action, ...]
     unplaced: tuple[Unplaced, ...]
@@ -61,6 +72,9 @@ class Decision:
     ledger: Ledger
     held: Hold | None
     headroom: Headroom | None
+    spare: Mapping[WorkloadId, int]
+    drains: tuple[DrainState, ...]
+    brake: str
     requeue_after: float | None
     next_edge: datetime | None
 
@@ -79,23 +93,19 @@ def survey(
     fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now, solver: Solver | None = None
 ) -> tuple[Decision, Board]:
     """The decision, and the board that placement left: what every host would say of one more instance."""
+    held = holds.hold(fleet, observed, ledger, now)
+    ledger = specs.tried_anew(fleet, holds.paused(ledger, held, now))
+    stated, fleet = fleet, specs.in_force(fleet, ledger)
     ahead = prospect(fleet, ledger, now)
     wants = ahead.wants
     groups = containers_by_workload(observed)
-    failures = back_off.fold(ledger.failures, observed.outcomes, now)
-    learnt = learn(fleet, observed, ledger)
-    ledger = replace(
-        ledger,
-        failures=back_off.forgive(failures, fleet, groups, now),
-        starting=learnt.starting,
-        start_times=learnt.times,
-    )
+    ledger = _taught(ledger, fleet, observed, groups, now)
     verdict = guard.judge(fleet, ledger, {name: _slots(group) for name, group in groups.items()}, now)
     scene = Scene(fleet=fleet, observed=observed, ledger=ledger, now=now)
 
     shifts = duty.shifts(scene, wants, groups, verdict)
-    orphans = _orphans(fleet, groups, verdict, observed)
-    cordons = _cordons(fleet, now)
+    orphans = _orphans(scene, {shift.id: shift.roster for shift in shifts}, groups, verdict)
+    cordons = closing.cordons(fleet, now)
     leaving = [container for shift in shifts for container in _leavers(shift.steps, observed)]
     leaving += [stop.container for stop in orphans.stops]
     leaving += [container for shift in shifts for container in duty.moved_away(shift)]
@@ -107,12 +117,20 @@ def survey(
 
     composer = Composer(scene=scene, arrangement=arrangement, ports=PortBook(observed))
     composer.compose(shifts, orphans)
-    held = _hold(scene)
+    progress = follow_rollouts(stated, scene, shifts, composer.roomless)
     beyond = {shift.id: shift.roster.beyond for shift in shifts}
-    next_ledger = _next_ledger(scene, shifts, composer, verdict)
+    next_ledger = _next_ledger(scene, shifts, composer, verdict) if held is None else ledger
     next_ledger = replace(next_ledger, edges=follow(scene, ahead, shifts, composer.changes))
+    if held is None:
+        next_ledger = replace(
+            next_ledger, rollouts=progress.rollouts, good=progress.good, failed=progress.failed
+        )
+        next_ledger = replace(next_ledger, images=images.in_use(ledger.images, stated, next_ledger))
     host_gone = bool(ledger.hosts.keys() - next_ledger.hosts.keys())
+    reverts = progress.failed.keys() != ledger.failed.keys()
+    at_once = host_gone or (held is None and reverts)
     decision = Decision(
+        fleet=fleet,
         changes=tuple(sorted(composer.changes, key=_change_order)),
         actions=() if held else tuple(composer.actions),
         unplaced=tuple(
@@ -126,10 +144,36 @@ def survey(
         ledger=next_ledger,
         held=held,
         headroom=arrangement.headroom,
-        requeue_after=0.0 if host_gone else _requeue_after(scene, shifts, groups, bool(composer.refused)),
+        spare={shift.id: left_to_spare(shift, scene) for shift in shifts},
+        drains=drains.states(scene, shifts, composer.changes),
+        brake=scene.outage.message,
+        requeue_after=0.0
+        if at_once
+        else _requeue_after(
+            scene, shifts, groups, [*_room_waits(scene, shifts, groups, composer), *progress.waits]
+        ),
         next_edge=ahead.wake,
     )
     return decision, board
+
+
+def _taught(
+    ledger: Ledger,
+    fleet: Fleet,
+    observed: ObservedState,
+    groups: Mapping[WorkloadId, list[ObservedContainer]],
+    now: Now,
+) -> Ledger:
+    """`ledger` with what the outcomes and the instances tell: failed starts, images, how long starts take."""
+    failures = back_off.fold(ledger.failures, observed.outcomes, now)
+    learnt = learn(fleet, observed, ledger)
+    return replace(
+        ledger,
+        failures=back_off.forgive(failures, fleet, groups, now),
+        images=images.resolved(ledger, observed.outcomes),
+        starting=learnt.starting,
+        start_times=learnt.times,
+    )
 
 
 def _slots(containers: Iterable[ObservedContainer]) -> int:
@@ -137,19 +181,23 @@ def _slots(containers: Iterable[ObservedContainer]) -> int:
 
 
 def _orphans(
-    fleet: Fleet,
+    scene: Scene,
+    rosters: Mapping[WorkloadId, Roster],
     groups: Mapping[WorkloadId, list[ObservedContainer]],
     verdict: guard.Verdict,
-    observed: ObservedState,
 ) -> Steps:
-    """Containers of workloads that the commit does not have: stopped, unless the guard withholds it."""
+    """Containers of workloads that the commit does not have: stopped, unless the guard withholds it or others
+    that go as well depend on them."""
+    fleet, observed = scene.fleet, scene.observed
     steps = Steps(workload=WorkloadId("", ""))
+    leaving = last_to_leave(rosters, groups, scene)
     for workload in sorted(groups.keys() - fleet.services.keys()):
         for container in groups[workload]:
             if observed.is_stopping(container):
                 continue
-            cause = f"{duty.revision(fleet)} does not have {workload}"
+            cause = f"{specs.short(fleet.revision)} does not have {workload}"
             waits = "PruneBlocked" if workload in verdict.blocked else untouchable(container, observed)
+            waits = waits or leaving.get(workload, "")
             if not waits:
                 steps.stops.append(Stop(container, cause))
             steps.changes.append(
@@ -170,62 +218,7 @@ def _leavers(steps: Steps, observed: ObservedState) -> Iterable[ObservedContaine
     return [stop.container for stop in steps.stops if not observed.is_stopping(stop.container)]
 
 
-def _cordons(fleet: Fleet, now: Now) -> dict[str, str]:
-    """Why nothing new goes to a host, by host name."""
-    cordons = {name: "cordoned by its manifest" for name, host in fleet.hosts.items() if host.unschedulable}
-    for override in sorted(fleet.overrides_in_force(now.wall), key=str):
-        if override.target_kind == "Host" and override.unschedulable is not None:
-            if override.unschedulable:
-                cordons[override.target_name] = (
-                    f"cordoned until {override.until.isoformat()} by override {override.name}"
-                )
-            else:
-                cordons.pop(override.target_name, None)
-    return cordons
-
-
-def _hold(scene: Scene) -> Hold | None:
-    return (
-        scene.observed.held
-        or _another_fleet(scene.fleet, scene.ledger)
-        or _suspended(scene.fleet, scene.now)
-        or _first_look(scene.observed)
-    )
-
-
-def _identity(fleet: Fleet) -> str:
-    return f"{fleet.name} {fleet.uid}"
-
-
-def _another_fleet(fleet: Fleet, ledger: Ledger) -> Hold | None:
-    """A commit that renames the fleet: nothing that runs would be its own, and all would start again."""
-    if ledger.fleet in ("", _identity(fleet)):
-        return None
-    message = (
-        f"the commit calls the fleet {_identity(fleet)!r} (name and uid), and what runs belongs to "
-        f"{ledger.fleet!r}. Put them back, or give the new fleet a status branch of its own."
-    )
-    return Hold("AnotherFleet", message)
-
-
-def _suspended(fleet: Fleet, now: Now) -> Hold | None:
-    for override in sorted(fleet.overrides_in_force(now.wall), key=str):
-        if override.target_kind == "Fleet" and override.suspend:
-            until = override.until.isoformat()
-            message = f"suspended until {until} by override {override.name}: {override.reason}"
-            return Hold("Suspended", message)
-    return None
-
-
-def _first_look(observed: ObservedState) -> Hold | None:
-    unseen = observed.unseen()
-    message = f"waiting for the first answer of {', '.join(unseen)}"
-    return Hold("FirstLook", message, passing=True) if unseen else None
-
-
 def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verdict: guard.Verdict) -> Ledger:
-    if _hold(scene) is not None:
-        return scene.ledger
     targets = {}
     for shift in shifts:
         one = shift.roster
@@ -235,12 +228,20 @@ def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verd
         targets[shift.id] = Target(count=due, cause=shift.causes.count, settled=settled)
     return replace(
         scene.ledger,
-        fleet=_identity(scene.fleet),
+        fleet=holds.identity(scene.fleet),
         hosts=_host_records(scene),
         pins={**scene.ledger.pins, **composer.pins},
         applied=guard.next_applied(scene.fleet, scene.ledger, verdict, scene.now),
         targets=targets,
-        starting=with_new(scene.ledger.starting, composer.actions, scene.now),
+        starting=with_new(scene.ledger.starting, composer.actions, composer.awaited, scene.now),
+        crashes=back_off.crashed(scene.ledger.crashes, composer.crashed, scene.fleet, scene.now),
+        drains={name: one.since for name, one in scene.drains.items()},
+        drain_ends={
+            (name, one.seconds): one.end
+            for name, one in scene.drains.items()
+            if one.seconds is not None and one.end is not None
+        },
+        braked=bool(scene.outage.message),
         **promises.kept(scene, shifts, composer.promises, composer.moves_begun()),
     )
 
@@ -268,25 +269,39 @@ def _requeue_after(
     scene: Scene,
     shifts: Iterable[Shift],
     groups: Mapping[WorkloadId, list[ObservedContainer]],
-    room_wanted: bool,
+    others: Iterable[float],
 ) -> float | None:
-    """Seconds until something that was waited for may have come: a soak, a back-off, a deadline. While
-    somebody has no room, that includes the soak of those whose budget could let them make it."""
+    """Seconds until something that was waited for may have come: a soak, a back-off, a deadline."""
     now = scene.now.mono
-    waits = [failure.until - now for failure in scene.ledger.failures.values()]
+    waits = [*others, *(failure.until - now for failure in scene.ledger.failures.values())]
+    waits += [failure.until - now for failure in scene.ledger.crashes.values()]
+    waits += [one.end - scene.now.mono for one in scene.drains.values() if one.end is not None]
     for shift in shifts:
         waits += shift.steps.requeue
         deadline = shift.service.update.healthy_deadline
         waits += [
-            container.seen_since + deadline - now
+            container.seen_since + deadline - now + JUST_AFTER
             for container in groups.get(shift.id, [])
             if container.running and not container.ready
         ]
-        if room_wanted:
-            soak = shift.service.update.min_healthy_time
-            ready = (one.ready_since for one in groups.get(shift.id, []))
-            waits += [since + soak - now for since in ready if since is not None]
     return min((wait for wait in waits if wait > 0), default=None)
+
+
+def _room_waits(
+    scene: Scene,
+    shifts: Iterable[Shift],
+    groups: Mapping[WorkloadId, list[ObservedContainer]],
+    composer: Composer,
+) -> list[float]:
+    """While somebody has no room: the soak of those whose budget could let them make it."""
+    if not composer.refused:
+        return []
+    return [
+        one.ready_since + shift.service.update.min_healthy_time - scene.now.mono
+        for shift in shifts
+        for one in groups.get(shift.id, [])
+        if one.ready_since is not None
+    ]
 
 
 def _change_order(change: Change) -> tuple[str, WorkloadId, int, str]:

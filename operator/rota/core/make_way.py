@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rota.core.decide import Decision
 from rota.core.ids import WorkloadId
@@ -49,7 +49,7 @@ def held_back(
         ]
         chosen = _enough(demand, board.free(after=True)[board.rows[host]], lower, board)
         for service, count in chosen.items():
-            why = _budget(board.services[service], count, observed, decision)
+            why = _budget(board.services[service], count, decision)
             if why:
                 found[service, why].append(host)
     return tuple(
@@ -74,24 +74,13 @@ def _enough(
     return {}
 
 
-def _budget(service: Service, count: int, observed: ObservedState, decision: Decision) -> str:
+def _budget(service: Service, count: int, decision: Decision) -> str:
     """Why `count` of `service` may not be stopped; empty where its budget is not what forbids it."""
     want = decision.wants[service.id]
-    if want.fill is not None:
+    if want.fill is not None or count <= decision.spare[service.id]:
         return ""
-    ready = {one.slot for one in _staying(service, observed) if one.ready}
-    stops = sum(one.workload == service.id and one.kind is ChangeKind.STOP for one in decision.changes)
     allowed = service.max_unavailable.of(want.count)
-    spare = len(ready) - (want.count - allowed) - stops
-    if count <= spare:
-        return ""
     stated = f"its disruption.maxUnavailable is {service.max_unavailable}"
     if count > allowed > 0:
         return f"{stated}, and {count} would have to be stopped"
     return f"{stated}, and is used up" if allowed else stated
-
-
-def _staying(service: Service, observed: ObservedState) -> Iterator[ObservedContainer]:
-    for one in observed.containers():
-        if one.workload == service.id and not observed.is_stopping(one):
-            yield one

@@ -1,41 +1,32 @@
 """What a pass found and decided, for people: one pure summary that is always written, on failure too.
 
-Health, worst wins: Healthy < Suspended < Progressing < Missing < Degraded < Unknown. No clocks and no
-durations stand in it, so that an unchanged fleet has an unchanged status.
+No clocks and no durations stand in it, so that an unchanged fleet has an unchanged status.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from rota.core.decide import Decision, Unplaced
 from rota.core.edge_lines import EdgeLine, edge_lines
 from rota.core.ledger import Ledger
-from rota.core.model import Fleet, Service
-from rota.core.observed import Health, Hold, HostState, HostView, ObservedContainer, ObservedState
-from rota.core.placement.refusals import in_words
-from rota.core.planning.actions import Change
+from rota.core.model import Fleet
+from rota.core.observed import Hold, HostState, HostView, ObservedState
+from rota.core.planning.drains import DrainState
 from rota.core.planning.ground import capacity_of, less_than_declared
 from rota.core.resources import Resources
 from rota.core.survival import Survival, survival_of
 from rota.core.windows import InForce
+from rota.core.workload_status import (
+    HealthWord,
+    WorkloadStatus,
+    waits_for_a_lost_host,
+    workload_statuses,
+    worst,
+)
 
-
-class HealthWord(StrEnum):
-    """One word per workload, and for the fleet."""
-
-    HEALTHY = "Healthy"
-    SUSPENDED = "Suspended"
-    PROGRESSING = "Progressing"
-    MISSING = "Missing"
-    DEGRADED = "Degraded"
-    UNKNOWN = "Unknown"
-
-
-WORST_LAST = tuple(HealthWord)
+ROLLED_BACK = "RolledBack"
+"""The reason of a fleet of which a workload was returned to the spec before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +68,11 @@ class SourceStatus:
 class HostStatus:
     """One host: what is known of it, what it offers, what is asked of it.
 
-    `address` is where others reach its published ports.
+    `address` is where others reach its published ports; `drain` says how far it has come to be empty.
     """
 
     view: HostView
-    state: str
+    state: HostState
     detail: str
     endpoint: str
     address: str
@@ -90,24 +81,7 @@ class HostStatus:
     requested: Resources
     cordon: str
     departing: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkloadStatus:
-    """One workload: how many are wanted by which rule, how many run and are ready, and why not all."""
-
-    kind: str
-    namespace: str
-    name: str
-    desired: int
-    rule: str
-    running: int
-    ready: int
-    health: HealthWord
-    revision: str
-    spec: str
-    reason: str
-    changes: tuple[Change, ...]
+    drain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,14 +129,19 @@ def summarise(
             ledger=ledger,
         )
     hosts = tuple(_host(name, fleet, observed, decision) for name in sorted(observed.hosts))
-    workloads = _workloads(fleet, observed, decision)
+    workloads = workload_statuses(fleet, observed, decision)
     health = worst(one.health for one in workloads)
     return FleetStatus(
         fleet=fleet.name,
         uid=fleet.uid,
         source=source,
         conditions=_conditions(
-            workloads, source, decision.held, health, _alarms(hosts, decision), _moving(decision)
+            workloads,
+            source,
+            decision.held,
+            health,
+            _alarms(hosts, decision),
+            _moving(observed, decision),
         ),
         health=health,
         windows=tuple(_window(one) for one in decision.windows),
@@ -179,10 +158,6 @@ def stalled(status: FleetStatus, reason: str, message: str) -> FleetStatus:
     """`status` with one more thing that does not go on, which is no fault of the fleet's own."""
     condition = Condition(type="Stalled", status="True", reason=reason, message=message)
     return replace(status, conditions=(*status.conditions, condition))
-
-
-def worst(words: Iterable[HealthWord]) -> HealthWord:
-    return max(words, key=WORST_LAST.index, default=HealthWord.HEALTHY)
 
 
 def _window(one: InForce) -> tuple[str, str, str, str]:
@@ -209,99 +184,19 @@ def _host(name: str, fleet: Fleet, observed: ObservedState, decision: Decision) 
         requested=requested,
         cordon=decision.cordons.get(name, "") if host is not None else "left the fleet: being drained",
         departing=host is None,
+        drain=next((_drain(one) for one in decision.drains if one.host == name), ""),
     )
 
 
-def _workloads(fleet: Fleet, observed: ObservedState, decision: Decision) -> tuple[WorkloadStatus, ...]:
-    containers: dict[object, list[ObservedContainer]] = defaultdict(list)
-    for container in observed.containers():
-        if not observed.is_stopping(container):
-            containers[container.workload].append(container)
-    changes: dict[object, list[Change]] = defaultdict(list)
-    for change in decision.changes:
-        changes[change.workload].append(change)
-    unplaced = {one.workload: one for one in decision.unplaced}
-    return tuple(
-        _workload(
-            fleet.services[workload],
-            containers[workload],
-            tuple(changes[workload]),
-            unplaced.get(workload),
-            (observed, decision),
-        )
-        for workload in sorted(fleet.services)
-    )
-
-
-def _workload(
-    service: Service,
-    containers: list[ObservedContainer],
-    changes: tuple[Change, ...],
-    unplaced: Unplaced | None,
-    world: tuple[ObservedState, Decision],
-) -> WorkloadStatus:
-    _observed, decision = world
-    want = decision.wants[service.id]
-    slots_running = {one.slot for one in containers if one.running}
-    slots_ready = {one.slot for one in containers if one.ready}
-    health, reason = _health(service, containers, changes, unplaced, world)
-    current = {one.revision for one in containers if one.spec == service.spec_hash}
-    return WorkloadStatus(
-        kind=service.kind,
-        namespace=service.id.namespace,
-        name=service.id.name,
-        desired=want.due,
-        rule=want.rule,
-        running=len(slots_running),
-        ready=len(slots_ready),
-        health=health,
-        revision=min(current, default=""),
-        spec=service.spec_hash,
-        reason=reason,
-        changes=changes,
-    )
-
-
-def _health(
-    service: Service,
-    containers: list[ObservedContainer],
-    changes: tuple[Change, ...],
-    unplaced: Unplaced | None,
-    world: tuple[ObservedState, Decision],
-) -> tuple[HealthWord, str]:
-    observed, decision = world
-    want = decision.wants[service.id].due
-    changes = tuple(one for one in changes if not one.ahead)
-    silent = sorted(
-        {one.host for one in containers if observed.hosts[one.host].state is not HostState.REACHABLE}
-    )
-    if silent:
-        return HealthWord.UNKNOWN, f"{', '.join(silent)} does not answer; what it ran is presumed to run"
-    if service.id in decision.guard.blocked:
-        return HealthWord.DEGRADED, f"PruneBlocked: {decision.guard.message}"
-    failures = [
-        f"{host}: {failure.message}"
-        for (workload, host, spec), failure in sorted(decision.ledger.failures.items())
-        if workload == service.id and spec == service.spec_hash
-    ]
-    sick = sorted(f"{one.name} on {one.host}" for one in containers if one.health is Health.UNHEALTHY)
-    ready = len({one.slot for one in containers if one.ready})
-    if sick or (failures and (changes or ready < want)):
-        return HealthWord.DEGRADED, "; ".join(failures or [f"unhealthy: {', '.join(sick)}"])
-    if unplaced is not None:
-        word = HealthWord.MISSING if ready == 0 else HealthWord.DEGRADED
-        return word, f"{unplaced.count} unplaced: {in_words(unplaced.refusals)}"
-    if decision.held and changes:
-        return HealthWord.SUSPENDED, decision.held.message
-    if want > 0 and not containers:
-        return HealthWord.MISSING, _first_wait(changes)
-    if changes or ready < want:
-        return HealthWord.PROGRESSING, _first_wait(changes)
-    return HealthWord.HEALTHY, ""
-
-
-def _first_wait(changes: tuple[Change, ...]) -> str:
-    return next((change.waits for change in changes if change.waits), "")
+def _drain(one: DrainState) -> str:
+    """What is left of a drain, and what will be stopped by force, said before it is."""
+    left = f"{one.left} instance{'s'[: one.left != 1]} left" if one.left else "empty"
+    if not one.stuck:
+        return left
+    named = ", ".join(f"{each.workload}/{each.slot} ({each.why})" for each in one.stuck)
+    if one.deadline is None:
+        return f"{left}; these have nowhere to go, and there is no deadline: {named}"
+    return f"{left}; stopped by force at {one.deadline.isoformat(timespec='seconds')}: {named}"
 
 
 def _alarms(hosts: tuple[HostStatus, ...], decision: Decision) -> tuple[tuple[str, str], ...]:
@@ -309,9 +204,12 @@ def _alarms(hosts: tuple[HostStatus, ...], decision: Decision) -> tuple[tuple[st
     alarms = []
     if decision.guard.message:
         alarms.append(("PruneBlocked", decision.guard.message))
+    if decision.brake:
+        alarms.append(("Brake", decision.brake))
     for host in hosts:
         if host.state not in (HostState.REACHABLE, HostState.UNKNOWN):
-            alarms.append(("HostUnreachable", f"{host.view.name} is {host.state}: {host.detail}"))
+            reason = "HostLost" if host.state is HostState.LOST else "HostUnreachable"
+            alarms.append((reason, f"{host.view.name} is {host.state}: {host.detail}"))
         if host.departing:
             alarms += _stranded(host, decision)
         alarms += [
@@ -320,10 +218,13 @@ def _alarms(hosts: tuple[HostStatus, ...], decision: Decision) -> tuple[tuple[st
     return tuple(alarms)
 
 
-def _moving(decision: Decision) -> int:
+def _moving(observed: ObservedState, decision: Decision) -> int:
     """How many instances differ from their target, workloads that left the commit included; what the
-    guard withholds is at rest."""
-    return sum(change.workload not in decision.guard.blocked for change in decision.changes)
+    guard withholds is at rest, and so is what waits for a lost host."""
+    return sum(
+        change.workload not in decision.guard.blocked and not waits_for_a_lost_host(change, observed)
+        for change in decision.changes
+    )
 
 
 def _stranded(host: HostStatus, decision: Decision) -> list[tuple[str, str]]:
@@ -364,10 +265,13 @@ def _conditions(
             Condition(type="Stalled", status="True", reason=source.reason, message=source.message)
         )
     sick = [
-        f"{one.namespace}/{one.name}: {one.reason}" for one in workloads if one.health is HealthWord.DEGRADED
+        f"{one.namespace}/{one.name}: {one.reason}"
+        for one in workloads
+        if one.health is HealthWord.DEGRADED or (one.health is HealthWord.MISSING and one.reason)
     ]
     if alarms or sick:
-        reason = alarms[0][0] if alarms else "WorkloadDegraded"
+        rolled_back = any(one.reason.startswith(ROLLED_BACK) for one in workloads)
+        reason = ROLLED_BACK if rolled_back else alarms[0][0] if alarms else "WorkloadDegraded"
         message = "; ".join([text for _, text in alarms] + sick)
         conditions.append(Condition(type="Degraded", status="True", reason=reason, message=message))
     return tuple(conditions)

@@ -306,7 +306,7 @@ def test_a_silent_host_keeps_what_it_has() -> None:
     observed = seen(of, running(web, 0, "h1"), running(web, 1, "h2"), silent="h2")
     made = forecast(of, Snapshot(observed=observed, ledger=Ledger()), stretch(MONDAY, 1, BERLIN))
     assert made.instants[0].counts == {WEB: 2}
-    assert observed.hosts["h2"].state is HostState.UNREACHABLE
+    assert observed.hosts["h2"].state is HostState.SUSPECT, "a host that is only doubted loses nothing"
 
 
 def test_a_new_image_is_rolled_out_at_the_start_of_a_forecast() -> None:

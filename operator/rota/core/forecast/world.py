@@ -18,6 +18,7 @@ from rota.core.observed import (
 from rota.core.planning.actions import (
     Action,
     PrepareImage,
+    ResolveImage,
     RestartInstance,
     StartInstance,
     StopInstance,
@@ -98,6 +99,8 @@ def _acted_on(view: HostView, actions: Iterable[Action]) -> HostView:
                 containers.pop(action.container_id, None)
             case PrepareImage():
                 images.add(action.image)
+            case ResolveImage():
+                pass  # a forecast goes by names
             case _:
                 assert_never(action)
     return replace(view, containers=tuple(containers.values()), images=frozenset(images))

@@ -30,7 +30,8 @@ class Demand:
 
     `prefer` says how many should go to which host where it admits them: the host whose predecessor they
     replace, or the one that an earlier decision promised. `pinned_to` is the host that holds the volumes
-    of the one instance asked for. `barred` are hosts that are out of the question, with the reason.
+    of the one instance asked for. `barred` are hosts that are out of the question, with the reason, `shunned`
+    those that come last.
     `new`: they are not successors of instances that run; `replaces` says how many predecessors stand on
     which host: for these instances, they do not count. `patient`: where it should stay is worth waiting for.
     """
@@ -41,6 +42,7 @@ class Demand:
     replaces: Mapping[str, int] = field(default_factory=dict)
     pinned_to: str | None = None
     barred: Mapping[str, str] = field(default_factory=dict)
+    shunned: frozenset[str] = frozenset()
     claim: Claim = Claim.PREEMPTION
     new: bool = True
     patient: bool = False

@@ -83,9 +83,14 @@ def can_spare(service: Service, row: int, board: Board, claimant: Demand | None 
 
 
 def soft_penalty(demand: Demand, board: Board) -> Ints | None:
-    """How many of the affinities that only rank are unmet on each host; None where there are none."""
+    """How many of the affinities that only rank are unmet on each host; None where there are none. A host to
+    shun has more of them than any other."""
     rules = demand.service.placement
     result: Ints | None = None
+    if demand.shunned:
+        rows = [board.rows[host] for host in demand.shunned if host in board.rows]
+        result = np.zeros(len(board.hosts), np.int64)
+        result[rows] = 1 + len(rules.affinity) + len(rules.anti_affinity)
     for wanted, ones in ((True, rules.affinity), (False, rules.anti_affinity)):
         for one in ones:
             if not one.required:

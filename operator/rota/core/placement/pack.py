@@ -38,6 +38,7 @@ def packs_with_others(demand: Demand, board: Board) -> bool:
         demand.pinned_to is None
         and not demand.prefer
         and not demand.replaces
+        and not demand.shunned
         and not any(one.required for one in rules.affinity)
         and sum(one.hard for one in rules.spread) <= 1
         and all(rival.scope == HOST_SCOPE for rival in board.rivals.get(demand.service.id, ()))

@@ -11,7 +11,9 @@ from rota.core.model import INSTANCES, Fleet, Order, Quota, Service
 from rota.core.placement.board import NO_LIMIT
 from rota.core.placement.demand import Demand, Refusal
 from rota.core.placement.make_room import Allowance, Tenant, TenantsOf, Way
-from rota.core.planning.roster import Roster, Scene
+from rota.core.planning import budget
+from rota.core.planning.roster import Roster
+from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Shift
 from rota.core.quantities import format_amount
 
@@ -47,9 +49,15 @@ def _stops(shift: Shift, scene: Scene) -> int:
     roster = shift.roster
     if shift.service.container.pinned:
         return 0
-    stopping = sum(stop.container.ready for stop in shift.steps.stops if stop.container.slot in roster.kept)
-    spare = _spare(shift, scene) - stopping
-    return spare if spare > 0 else sum(not group[0].container.ready for group in roster.kept.values())
+    spare = left_to_spare(shift, scene)
+    return spare if spare > 0 else sum(not group[0].serves for group in roster.kept.values())
+
+
+def left_to_spare(shift: Shift, scene: Scene) -> int:
+    """How many more the disruption budget lets go, those that this decision stops taken off."""
+    kept = shift.roster.kept
+    stopping = sum(stop.container.ready for stop in shift.steps.stops if stop.container.slot in kept)
+    return _spare(shift, scene) - stopping
 
 
 def _spare(shift: Shift, scene: Scene) -> int:
@@ -60,7 +68,7 @@ def _spare(shift: Shift, scene: Scene) -> int:
     service = scene.fleet.services[roster.service.id]
     wanted = roster.wanted if shift.least is None else min(shift.least, roster.wanted)
     yielding = max(len(roster.kept) - wanted, 0) if shift.least is not None else 0
-    return roster.healthy - yielding - (wanted - service.max_unavailable.of(wanted))
+    return budget.spare(roster, service.max_unavailable, wanted, yielding)
 
 
 def tenants_by_host(shifts: Sequence[Shift], scene: Scene, edge: datetime | None = None) -> TenantsOf:

@@ -8,82 +8,29 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from rota.core.ids import WorkloadId
-from rota.core.ledger import Move, PinKey
+from rota.core.ledger import PinKey
 from rota.core.model import Fill
 from rota.core.placement.board import Board
-from rota.core.placement.demand import Claim, Demand, Refusal, Seating, tiers
-from rota.core.placement.even_out import Repair, even_out
+from rota.core.placement.demand import Claim, Demand, Seating, tiers
+from rota.core.placement.even_out import even_out
 from rota.core.placement.fill import Elastic, share_out
-from rota.core.placement.headroom import Headroom, headroom
-from rota.core.placement.make_room import Allowance, Eviction, Way, make_room
+from rota.core.placement.headroom import headroom
+from rota.core.placement.make_room import Allowance, Way, make_room
 from rota.core.placement.place import place
 from rota.core.placement.puzzle import Solver
 from rota.core.planning.actions import ChangeKind
 from rota.core.planning.ahead import place_ahead
 from rota.core.planning.allow import QuotaBook, allowance_of, tenants_by_host
-from rota.core.planning.rollout import Start
-from rota.core.planning.roster import Scene
+from rota.core.planning.arrangement import Arrangement, reserved, wants_seat
+from rota.core.planning.images import is_there
+from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Kind, Seat, Shift
-
-
-@dataclass(slots=True, kw_only=True)
-class Arrangement:
-    """What placement came to.
-
-    `seats` and `refusals` by kind of start; `evictions` make room for others; `counts` is what fills,
-    `given_up` the hosts that one instance of it each leaves; `repairs` are moves for the sake of spread;
-    `moves` all that move although they could stay, by slot; `holds` the hosts on which what is stopped first
-    leaves its room to its successor; `queued` says on which host a start was asked for that has not begun,
-    by (workload, slot, spec).
-    """
-
-    seats: dict[Kind, list[Seat]] = field(default_factory=lambda: defaultdict(list))
-    refusals: dict[Kind, tuple[Refusal, ...]] = field(default_factory=dict)
-    evictions: list[Eviction] = field(default_factory=list)
-    counts: dict[WorkloadId, int] = field(default_factory=dict)
-    given_up: dict[WorkloadId, list[str]] = field(default_factory=dict)
-    repairs: dict[WorkloadId, Repair] = field(default_factory=dict)
-    moves: dict[PinKey, Move] = field(default_factory=dict)
-    holds: dict[PinKey, str] = field(default_factory=dict)
-    headroom: Headroom | None = None
-    queued: dict[tuple[WorkloadId, int, str], str] = field(default_factory=dict)
-    _pools: dict[Kind, Counter[Seat]] = field(default_factory=dict)
-    _orders: dict[Kind, list[Seat]] = field(default_factory=dict)
-
-    def wish(self, start: Start, shift: Shift, scene: Scene) -> str | None:
-        """The host that a start should go to: where its worker has this very start in its queue, for the
-        decision of the pass before stands; where room is reserved for it; else as its rollout says."""
-        queued = self.queued.get((shift.id, start.slot, shift.service.spec_hash))
-        return queued or _reserved((shift.id, start.slot), scene) or start.prefer
-
-    def take(self, kind: Kind, prefer: str | None) -> Seat | None:
-        """A seat for one start: on the host that it prefers, else one that is free now."""
-        pool = self._pools.get(kind)
-        if pool is None:
-            pool = self._pools[kind] = Counter(self.seats.get(kind, ()))
-            self._orders[kind] = sorted(pool, key=lambda seat: (seat.waits_for_room, seat.host), reverse=True)
-        for seat in (Seat(prefer), Seat(prefer, True)) if prefer is not None else ():
-            if pool[seat] > 0:
-                pool[seat] -= 1
-                return seat
-        order = self._orders[kind]
-        while order and pool[order[-1]] <= 0:
-            order.pop()
-        if not order:
-            return None
-        pool[order[-1]] -= 1
-        return order[-1]
-
-
-def wants_seat(start: Start) -> bool:
-    """A replacement whose turn has not come is only announced."""
-    return not start.waits or start.change is ChangeKind.START
+from rota.core.planning.steps import Start
 
 
 def arrange(shifts: Sequence[Shift], scene: Scene, board: Board, solver: Solver | None) -> Arrangement:
@@ -101,9 +48,11 @@ def arrange(shifts: Sequence[Shift], scene: Scene, board: Board, solver: Solver 
             admitted.append(replace(one, demand=demand))
     others = [*_seat_the_promised(admitted, board, result), *(one for one in admitted if not one.promised)]
     ground = _Ground(shifts, scene, board, solver, allowance_of(shifts, scene))
-    _place_and_make_room([one for one in others if not one.kind.ahead], ground, result)
+    due, ahead, waiting = _by_turn(others)
+    _place_and_make_room(due, ground, result)
     _place_the_displaced(shifts, board, result)
-    _place_ahead([one for one in others if one.kind.ahead], ground, result)
+    _place_ahead(ahead, ground, result)
+    _seat_all(waiting, place([one.demand for one in waiting], board), result)
     _lower_what_yields(shifts, result)
     _fill(shifts, scene, board, quotas, result)
     _repair(shifts, board, ground.allowance, result)
@@ -124,6 +73,13 @@ class _Asked:
     holds: int | None = None
 
 
+def _by_turn(asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Asked], list[_Asked]]:
+    """What is due and can start, what is ahead of its edge, and what cannot start now, for the plan only."""
+    ahead = [one for one in asked if one.kind.ahead]
+    due = [one for one in asked if not (one.kind.ahead or one.kind.waits)]
+    return due, ahead, [one for one in asked if one.kind.waits and not one.kind.ahead]
+
+
 def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked]:
     """The starts of one workload that need a seat, those alike joined; successors first."""
     yield from _holds(shift, scene)
@@ -131,13 +87,15 @@ def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked
     for start in shift.steps.starts:
         if wants_seat(start):
             key, kind = (shift.id, start.slot), shift.kind_of(start)
-            host = _reserved(key, scene)
+            host = reserved(key, scene)
             # What is ahead of its edge has time to wait for the host where it belongs.
             waits_for = host if start.ahead else None
-            groups[kind, host is not None, waits_for, _claim(start, key, scene)].append(start)
+            ready = is_there(shift.service_of(start), scene)
+            claim = _claim(start, key, scene, images_ready=ready)
+            groups[kind, host is not None, waits_for, claim].append(start)
     ordered = sorted(groups.items(), key=lambda one: not one[0][0].successor)
     for (kind, promised, waits_for, claim), starts in ordered:
-        service = shift.service
+        service = shift.service_of(starts[0])
         prefer: dict[str, int] = defaultdict(int)
         replaces: dict[str, int] = defaultdict(int)
         for start in starts:
@@ -159,6 +117,7 @@ def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked
                 replaces=dict(replaces),
                 pinned_to=scene.ledger.pins.get((shift.id, starts[0].slot)) if pinned else waits_for,
                 barred=barred,
+                shunned=shift.shunned,
                 claim=claim,
                 new=starts[0].change is ChangeKind.START,
             ),
@@ -182,19 +141,15 @@ def _holds(shift: Shift, scene: Scene) -> Iterator[_Asked]:
         yield _Asked(kind=Kind(shift.id, True, slot), demand=demand, promised=True, holds=slot)
 
 
-def _claim(start: Start, key: PinKey, scene: Scene) -> Claim:
-    """What may be asked of others for a start: a successor beside one that serves asks for little, and
-    what was stopped for a higher priority stops nobody itself."""
+def _claim(start: Start, key: PinKey, scene: Scene, *, images_ready: bool) -> Claim:
+    """What may be asked of others for a start: a successor beside one that serves asks for little, what was
+    stopped for a higher priority stops nobody itself, and nobody goes for what cannot start now."""
+    if start.waits or not images_ready:
+        return Claim.NOTHING
     if key in scene.ledger.displaced or start.patient:
         return Claim.ELASTIC
     serves = start.change is not ChangeKind.START and not start.abandoned
     return Claim.ELASTIC if serves else Claim.PREEMPTION
-
-
-def _reserved(key: PinKey, scene: Scene) -> str | None:
-    """The host that has room reserved for a slot, unless it was never claimed in all that time."""
-    found = scene.ledger.reservations.get(key)
-    return found.host if found is not None and found.until > scene.now.mono else None
 
 
 # --- everyone, and room for those that find none

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rota.core.ids import WorkloadId
-from rota.core.ledger import Failure, FailureKey
+from rota.core.ledger import Failure, FailureKey, SpecKey
 from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedContainer, Outcome, Result
 from rota.core.placement.terrain import stable_hash
@@ -20,9 +20,14 @@ FORGET_SECONDS = 600.0
 """A record that nothing was added to for so long after its wait is dropped."""
 
 
-def delay(count: int, seed: str) -> float:
+FIRST_MOVE_SECONDS = 30.0
+LONGEST_MOVE_SECONDS = 3600.0
+"""Between two moves of a workload that keeps dying wherever it is."""
+
+
+def delay(count: int, seed: str, first: float = FIRST_SECONDS, longest: float = LONGEST_SECONDS) -> float:
     """Seconds to wait after the `count`-th failure in a row: 1, 2, 4 … 60, each ± 20 %."""
-    base = min(FIRST_SECONDS * 2.0 ** min(count - 1, 16), LONGEST_SECONDS)
+    base = min(first * 2.0 ** min(count - 1, 16), longest)
     share = stable_hash(f"{seed}#{count}") / 2**64
     return base * (1 - JITTER + 2 * JITTER * share)
 
@@ -49,6 +54,25 @@ def _failed_start(outcome: Outcome) -> str:
     if outcome.verb != "stop":
         return outcome.message if outcome.result is Result.FAILED else ""
     return outcome.cause if outcome.sick and outcome.result is Result.DONE else ""
+
+
+def crashed(
+    crashes: Mapping[SpecKey, Failure], moved: Mapping[SpecKey, str], fleet: Fleet, now: Now
+) -> dict[SpecKey, Failure]:
+    """`crashes` with what is `moved` now because it kept dying, by spec with the reason; without what is of
+    no use any more."""
+    result = {
+        (workload, spec): one
+        for (workload, spec), one in crashes.items()
+        if now.mono - one.until < max(FORGET_SECONDS, LONGEST_MOVE_SECONDS)
+        and workload in fleet.services
+        and fleet.services[workload].spec_hash == spec
+    }
+    for key, why in moved.items():
+        count = result[key].count + 1 if key in result else 1
+        wait = delay(count, f"{key[0]} {key[1]}", FIRST_MOVE_SECONDS, LONGEST_MOVE_SECONDS)
+        result[key] = Failure(count=count, until=now.mono + wait, message=why)
+    return result
 
 
 def forgive(

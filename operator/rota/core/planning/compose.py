@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rota.core.ids import WorkloadId
-from rota.core.ledger import Move, PinKey
-from rota.core.model import Service
-from rota.core.observed import PublishedPort
+from rota.core.ledger import Move, PinKey, SpecKey
+from rota.core.model import Service, Singleton
+from rota.core.observed import HostState, PublishedPort
 from rota.core.placement.demand import Refusal
 from rota.core.placement.refusals import in_words, is_room
 from rota.core.planning.actions import (
     AFTER_ROOM,
+    NO_SEAT,
+    NO_SURGE,
+    ROOM_COMES,
     Action,
     Change,
     ChangeKind,
     PrepareImage,
+    ResolveImage,
     RestartInstance,
     StartInstance,
     VolumeMount,
@@ -25,21 +29,30 @@ from rota.core.planning.actions import (
     stop_of,
     volume_name,
 )
-from rota.core.planning.arrange import Arrangement, wants_seat
+from rota.core.planning.arrangement import Arrangement, wants_seat
 from rota.core.planning.ground import PortBook, view_of
-from rota.core.planning.rollout import Start, Steps
-from rota.core.planning.roster import Scene
+from rota.core.planning.images import hosts_with, is_there, reference_of
+from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Seat, Shift
+from rota.core.planning.steps import Start, Steps
 
 
 @dataclass(slots=True, kw_only=True)
 class Composer:
     """Collects the outcome of a decision, workload by workload, in the order of precedence.
 
-    `promises` are the hosts on which room is being freed for a slot, `started` the slots that get an
-    instance now, `prepared` the ids of what was asked of images, `refused` what was said of every
-    instance without a place.
+    `promises` are the hosts on which room is being freed for a slot, `started` the slots that get an instance
+    now, `prepared` the ids of what was asked of images, `refused` what was said of every instance without a
+    place. `crashed` are the specs of which something moves because it keeps dying, and why; `awaited` the
+    (host, name) of containers that only wait for their image.
     """
+
+    @property
+    def roomless(self) -> frozenset[WorkloadId]:
+        """The workloads of which something finds no room."""
+        return frozenset(
+            one.workload for one in self.changes if one.waits.startswith((NO_SEAT, NO_SURGE, ROOM_COMES))
+        )
 
     scene: Scene
     arrangement: Arrangement
@@ -50,6 +63,8 @@ class Composer:
     pins: dict[PinKey, str] = field(default_factory=dict)
     promises: dict[PinKey, str] = field(default_factory=dict)
     started: set[PinKey] = field(default_factory=set)
+    crashed: dict[SpecKey, str] = field(default_factory=dict)
+    awaited: set[tuple[str, str]] = field(default_factory=set)
     prepared: set[str] = field(default_factory=set)
 
     def compose(self, shifts: Sequence[Shift], orphans: Steps) -> None:
@@ -72,6 +87,9 @@ class Composer:
         self._stop(steps)
 
     def _stop(self, steps: Steps) -> None:
+        for one in steps.stops:
+            if one.crashed:
+                self.crashed[one.container.workload, one.container.spec] = one.cause
         self.actions += [stop_of(one.container, one.cause, sick=one.sick) for one in steps.stops]
 
     def add(self, shift: Shift) -> None:
@@ -112,24 +130,43 @@ class Composer:
                 name=name,
                 spec=service.spec_hash,
                 cause=cause,
+                restarts=service.singleton is not Singleton.STRICT,
             )
         )
 
     def _prepare(self, host: str, slot: int, cause: str, service: Service) -> None:
+        """Have the image of a service on a host; what it is has to be known before, and is asked of one
+        host."""
         failure = self.scene.ledger.failures.get((service.id, host, service.spec_hash))
         if failure is not None and failure.until > self.scene.now.mono:
             return
-        action = PrepareImage(
-            host=host,
-            workload=service.id,
-            slot=slot,
-            image=service.container.image,
-            pull_policy=service.container.pull_policy,
-            spec=service.spec_hash,
-            cause=cause,
-        )
-        if action.id not in self.prepared:
-            self.prepared.add(action.id)
+        reference = reference_of(service, self.scene)
+        action: PrepareImage | ResolveImage
+        if reference is None:
+            asked = f"{service.id} {service.spec_hash}"
+            action = ResolveImage(
+                host=host,
+                workload=service.id,
+                slot=slot,
+                image=service.container.image,
+                pull_policy=service.container.pull_policy,
+                spec=service.spec_hash,
+                cause=cause,
+            )
+        else:
+            action = PrepareImage(
+                host=host,
+                workload=service.id,
+                slot=slot,
+                image=reference,
+                stated=service.container.image,
+                pull_policy=service.container.pull_policy,
+                spec=service.spec_hash,
+                cause=cause,
+            )
+            asked = action.id
+        if asked not in self.prepared:
+            self.prepared.add(asked)
             self.actions.append(action)
 
     def _announce(self, service: Service, start: Start) -> None:
@@ -137,21 +174,25 @@ class Composer:
         self.changes.append(_change(service, start, start.prefer, start.waits))
 
     def _start(self, shift: Shift, start: Start) -> None:
-        service, kind = shift.service, shift.kind_of(start)
+        service, kind = shift.service_of(start), shift.kind_of(start)
         key = (service.id, start.slot)
         seat = self.arrangement.take(kind, self.arrangement.wish(start, shift, self.scene))
         if seat is None:
             self._no_seat(service, start, self.arrangement.refusals.get(kind, ()))
             return
-        if service.container.pinned:
-            self.pins[key] = seat.host
-        if seat.waits_for_room:
+        if seat.waits_for_room and not start.waits:
             self.promises[key] = seat.host
-        waits = start.waits or self._waits(service, seat, key)
+        waits = start.waits or self._waits(service, seat, key) or self._image_waits(service, seat, start)
+        if service.container.pinned and not waits:
+            # Only now: where its image cannot be had, its data must not begin.
+            self.pins[key] = seat.host
+            waits = self._pin_waits(seat, key)
         self.changes.append(_change(service, start, seat.host, waits, ahead=shift.is_ahead(start)))
         if not waits:
             self.actions.append(self._action(service, start, seat))
             self.started.add(key)
+            if start.crashed:
+                self.crashed[service.id, service.spec_hash] = start.cause
 
     def _no_seat(self, service: Service, start: Start, refusals: tuple[Refusal, ...]) -> None:
         """Nobody admits it. A successor that lacks nothing but room may have its predecessor's."""
@@ -160,31 +201,82 @@ class Composer:
             self.changes.append(_change(service, start, None, waits, ahead=True))
             return
         if start.change is ChangeKind.START:
+            self._look_for_image(service, start)
             self.refused[service.id].append(refusals)
-            self.changes.append(_change(service, start, None, "no host admits it"))
+            self.changes.append(_change(service, start, None, f"{NO_SEAT}it"))
             return
         cramped = any(start.source in one.hosts and is_room(one) for one in refusals)
-        if cramped and start.instead is not None and start.change is ChangeKind.REPLACE:
+        instead = cramped and start.instead is not None and start.change is ChangeKind.REPLACE
+        if instead and start.source is not None and self._lacks_image(service, start.source):
+            self._prepare(start.source, start.slot, start.cause, service)
+            waits = f"image {service.container.image} is being prepared"
+            self.changes.append(_change(service, start, start.source, waits))
+            return
+        if instead and start.instead is not None:
             self.actions.append(stop_of(start.instead, f"{start.cause}, and there is no room for a surge"))
             self.changes.append(_change(service, start, start.source, ""))
             return
-        reason = "NoRoomForSurge: " if cramped else "no host admits its successor: "
+        reason = NO_SURGE if cramped else f"{NO_SEAT}its successor: "
         self.changes.append(_change(service, start, start.prefer, reason + in_words(refusals)))
 
     def _waits(self, service: Service, seat: Seat, pin_key: PinKey) -> str:
         if seat.waits_for_room:
-            return f"room on {seat.host} is being freed"
+            return f"{ROOM_COMES}{seat.host} is being freed"
+        if service.singleton is not Singleton.NONE and (begun := self._queued_elsewhere(pin_key, seat.host)):
+            return f"its start on {begun} is being withdrawn"
+        return ""
+
+    def _pin_waits(self, seat: Seat, pin_key: PinKey) -> str:
         recorded = self.scene.observed.recorded_pins
-        if service.container.pinned and recorded is not None and pin_key not in recorded:
+        if recorded is not None and pin_key not in recorded:
             return f"that its volumes belong to {seat.host} is being recorded on the status branch"
         return ""
 
-    def _action(self, service: Service, start: Start, seat: Seat) -> StartInstance:
-        fleet, view = self.scene.fleet, view_of(seat.host, self.scene.observed)
+    def _queued_elsewhere(self, key: PinKey, host: str) -> str | None:
+        """Another host where a start of the slot was asked for and has not begun: both could begin at
+        once."""
+        for name, view in self.scene.observed.hosts.items():
+            if name != host and any((workload, slot) == key for workload, slot, _ in view.queued):
+                return name
+        return None
+
+    def _image_waits(self, service: Service, seat: Seat, start: Start) -> str:
+        """A start whose image is not there yet: it is asked for, and the start can still be taken back."""
+        if not self._lacks_image(service, seat.host):
+            return ""
+        reference = reference_of(service, self.scene)
+        self._prepare(seat.host, start.slot, start.cause, service)
+        self.awaited.add((seat.host, self._free_name(service, start.slot, seat.host)))
+        name = service.container.image
+        return f"image {name} is being {'resolved' if reference is None else 'prepared'}"
+
+    def _lacks_image(self, service: Service, host: str) -> bool:
+        return self.scene.observed.resolves and host not in hosts_with(service, self.scene)
+
+    def _look_for_image(self, service: Service, start: Start) -> None:
+        """Nobody is asked to make room for what may not exist: without a seat, some host looks for its
+        image."""
+        if start.waits or is_there(service, self.scene):
+            return
+        failures, now = self.scene.ledger.failures, self.scene.now.mono
+        for name in sorted(self.scene.fleet.hosts):
+            failed = failures.get((service.id, name, service.spec_hash))
+            answers = view_of(name, self.scene.observed).state is HostState.REACHABLE
+            if answers and (failed is None or failed.until <= now):
+                self._prepare(name, start.slot, start.cause, service)
+                return
+
+    def _free_name(self, service: Service, slot: int, host: str) -> str:
+        view = view_of(host, self.scene.observed)
         taken = {container.name for container in view.all_containers} | {one.name for one in view.foreign}
         attempt = 0
-        while (name := self._name(service, start.slot, attempt)) in taken:
+        while (name := self._name(service, slot, attempt)) in taken:
             attempt += 1
+        return name
+
+    def _action(self, service: Service, start: Start, seat: Seat) -> StartInstance:
+        fleet = self.scene.fleet
+        name = self._free_name(service, start.slot, seat.host)
         return StartInstance(
             host=seat.host,
             workload=service.id,
@@ -208,6 +300,10 @@ class Composer:
             fleet_uid=fleet.uid,
             revision=fleet.revision,
             cause=start.cause,
+            image=self.scene.ledger.images.get((service.id, service.spec_hash), ""),
+            restarts=service.singleton is not Singleton.STRICT,
+            depends_on=service.depends_on,
+            check=service.check,
         )
 
     def _name(self, service: Service, slot: int, attempt: int) -> str:

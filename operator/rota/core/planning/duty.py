@@ -8,16 +8,20 @@ from dataclasses import replace
 
 from rota.core.ids import WorkloadId
 from rota.core.ledger import Move
-from rota.core.model import Amount, Fill, Fleet, Order, Service
-from rota.core.observed import HostState, ObservedContainer
+from rota.core.model import Amount, Fill, Order, Service
+from rota.core.observed import ObservedContainer
 from rota.core.placement.demand import precedence
 from rota.core.placement.make_room import Eviction, Way
-from rota.core.planning import guard
+from rota.core.planning import guard, specs
 from rota.core.planning.actions import OUTRANKED, ChangeKind, makes_room_for
-from rota.core.planning.arrange import Arrangement
-from rota.core.planning.rollout import Causes, Start, plan_rollout
-from rota.core.planning.roster import Roster, Scene, first_to_go, roster
+from rota.core.planning.arrangement import Arrangement
+from rota.core.planning.judge import MOST_DEATHS
+from rota.core.planning.rollout import plan_rollout
+from rota.core.planning.roster import Roster, first_to_go, roster
+from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Seat, Shift
+from rota.core.planning.steps import Causes, Start, Steps, Terms
+from rota.core.planning.terms import terms_of
 from rota.core.windows import Want
 
 Groups = Mapping[WorkloadId, Sequence[ObservedContainer]]
@@ -30,7 +34,6 @@ def shifts(
 
     What fills keeps what it has for the time being: how much is left over shows after placement.
     """
-    images = _images(scene)
     result = []
     for service in sorted(scene.fleet.services.values(), key=precedence):
         want, containers = wants[service.id], groups.get(service.id, ())
@@ -46,12 +49,13 @@ def shifts(
             count = min(max(len(_slots(service.id, containers, scene)), least), count)
         left_behind = _left_behind(want.fill, containers, scene)
         one = roster(service, count, containers, scene, left_behind, min(count, due))
-        causes = _causes(one, want, withheld, scene)
         result.append(
             Shift(
                 roster=one,
-                causes=causes,
-                steps=plan_rollout(one, causes, images, scene.now),
+                causes=_causes(one, want, withheld, scene),
+                steps=Steps(workload=service.id),
+                terms=Terms(),
+                former=specs.former(service, scene.ledger),
                 fill=want.fill,
                 least=least,
                 leaves=want.leaves,
@@ -59,9 +63,17 @@ def shifts(
                 keeps=want.keeps,
                 going=first_to_go(one, want.keeps, scene) if want.keeps is not None else frozenset(),
                 barred=barred(service, scene),
+                shunned=shunned(service, scene),
             )
         )
-    return result
+    terms = terms_of({shift.id: shift.roster for shift in result}, groups, scene)
+    return [_planned(shift, shift.roster, terms[shift.id], scene) for shift in result]
+
+
+def _planned(shift: Shift, one: Roster, terms: Terms, scene: Scene) -> Shift:
+    """`shift` with the steps of `one`."""
+    steps = plan_rollout(one, shift.causes, terms, scene.now)
+    return replace(shift, roster=one, steps=steps, terms=terms)
 
 
 def moved_away(shift: Shift) -> list[ObservedContainer]:
@@ -91,7 +103,6 @@ def after(ones: Sequence[Shift], arrangement: Arrangement, scene: Scene, groups:
     evictions: dict[WorkloadId, list[Eviction]] = defaultdict(list)
     for eviction in arrangement.evictions:
         evictions[eviction.tenant.service.id].append(eviction)
-    images = _images(scene)
     result = []
     for shift in ones:
         left_behind = _left_behind(shift.fill, groups.get(shift.id, ()), scene)
@@ -100,17 +111,11 @@ def after(ones: Sequence[Shift], arrangement: Arrangement, scene: Scene, groups:
         if going != shift.roster.gives_way or count != shift.roster.wanted:
             owed = min(count, shift.roster.owed)
             one = roster(shift.service, count, groups.get(shift.id, ()), scene, going, owed)
-            steps = plan_rollout(one, shift.causes, images, scene.now)
-            shift = replace(shift, roster=one, steps=steps)
+            shift = _planned(shift, one, shift.terms, scene)
         moves = _moves(shift, evictions[shift.id], arrangement)
         shift.steps.starts.extend(_move(slot, move, shift, arrangement) for slot, move in moves)
         result.append(shift)
     return result
-
-
-def revision(fleet: Fleet) -> str:
-    """The revision as causes name it."""
-    return f"commit {fleet.revision[:7]}" if fleet.revision else "the working tree"
 
 
 # --- before placement
@@ -139,28 +144,34 @@ def _slots(workload: WorkloadId, containers: Sequence[ObservedContainer], scene:
 
 
 def _left_behind(fill: Fill | None, containers: Sequence[ObservedContainer], scene: Scene) -> dict[int, str]:
-    """The slots of what fills that are only on hosts which left the fleet and do not answer: they are not
-    moved, for what is left over is found out anew."""
+    """The slots of what fills that are only on hosts which are lost, or left the fleet and do not answer:
+    they are not moved, for what is left over is found out anew."""
     if fill is None:
         return {}
     staying = {one.slot for one in containers if not _is_left_behind(one, scene)}
-    return {one.slot: "its host left the fleet" for one in containers if one.slot not in staying}
+    return {one.slot: _why_left(one, scene) for one in containers if one.slot not in staying}
+
+
+def _why_left(container: ObservedContainer, scene: Scene) -> str:
+    left = scene.posts[container.host].host is None
+    return "its host left the fleet" if left else f"{container.host} is lost"
 
 
 def _is_left_behind(container: ObservedContainer, scene: Scene) -> bool:
-    gone = container.host not in scene.fleet.hosts
-    return gone and scene.observed.hosts[container.host].state is not HostState.REACHABLE
-
-
-def _images(scene: Scene) -> frozenset[tuple[str, str]]:
-    """The (host, image) pairs that are known to be there."""
-    hosts = scene.observed.hosts.items()
-    return frozenset((name, image) for name, view in hosts for image in view.images)
+    post = scene.posts[container.host]
+    return not post.reachable and (post.host is None or post.given_up)
 
 
 def barred(service: Service, scene: Scene) -> dict[str, str]:
-    """Hosts on which its starts failed a moment ago, and how long ago that was their last word."""
+    """Hosts on which its starts failed a moment ago, and what was their last word; and those where its
+    instances were taken away again and again."""
     result = {}
+    for name, view in scene.observed.hosts.items():
+        there = {one.slot for one in view.all_containers if one.workload == service.id}
+        for (workload, slot, spec), deaths in view.deaths.items():
+            ours = (workload, spec) == (service.id, service.spec_hash)
+            if ours and slot not in there and len(deaths.at) >= MOST_DEATHS:
+                result[name] = f"lost it {MOST_DEATHS} times within 5 minutes: {deaths.cause}"
     for host in scene.fleet.hosts if scene.ledger.failures else ():
         failure = scene.ledger.failures.get((service.id, host, service.spec_hash))
         if failure is not None and failure.until > scene.now.mono:
@@ -169,9 +180,19 @@ def barred(service: Service, scene: Scene) -> dict[str, str]:
     return result
 
 
+def shunned(service: Service, scene: Scene) -> frozenset[str]:
+    """The hosts where its instances kept dying: they come last."""
+    return frozenset(
+        name
+        for name, view in scene.observed.hosts.items()
+        for (workload, _, spec), deaths in view.deaths.items()
+        if (workload, spec) == (service.id, service.spec_hash) and len(deaths.at) >= MOST_DEATHS
+    )
+
+
 def _causes(one: Roster, want: Want, withheld: int, scene: Scene) -> Causes:
     """Why the count of a workload differs from what runs: a commit, an edge, or a lost instance."""
-    count, commit = _why_count(one, want, scene), revision(scene.fleet)
+    count, commit = _why_count(one, want, scene), specs.short(scene.fleet.revision)
     if want.ahead is None:
         return Causes(count=count, spec=commit)
     return Causes(
@@ -187,7 +208,7 @@ def _causes(one: Roster, want: Want, withheld: int, scene: Scene) -> Causes:
 
 def _why_count(one: Roster, want: Want, scene: Scene) -> str:
     workload = one.service.id
-    commit = revision(scene.fleet)
+    commit = specs.short(scene.fleet.revision)
     applied, before = scene.ledger.applied, scene.ledger.targets.get(workload)
     known = applied is not None and workload in applied.counts
     if isinstance(want.fill, Fill):

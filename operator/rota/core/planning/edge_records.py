@@ -9,7 +9,7 @@ from datetime import datetime
 from rota.core.leads import Growth, Prospect
 from rota.core.ledger import EdgeRecord
 from rota.core.planning.actions import AFTER_ROOM, Change
-from rota.core.planning.roster import Scene
+from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Shift
 
 KEPT = 20

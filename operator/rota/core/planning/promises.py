@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from rota.core.ledger import Move, PinKey, Reservation
 from rota.core.planning.allow import HOUR
-from rota.core.planning.roster import Scene
+from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Shift
 
 RESERVED_SECONDS = 600.0

@@ -7,91 +7,32 @@ workload must stop first (a fixed host port, a pinned volume). What serves nobod
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from rota.core.ids import WorkloadId
-from rota.core.model import Order
+from rota.core.model import Order, Service, Singleton
 from rota.core.observed import ContainerState, Now, ObservedContainer
 from rota.core.planning.actions import Change, ChangeKind
-from rota.core.planning.roster import Instance, Roster
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """An instance to place: `change` is how the plan calls it, `prefer` where it should stay.
-
-    With `waits` it is only announced: a seat is found for the plan, but nothing is started now.
-    `instead` may be stopped first where there is no room for both; None where the budget forbids it.
-    `abandoned`: its predecessor is on a host that is gone, and serves nobody. `ahead`: it is only due at an
-    edge to come; `patient`, that edge lets others go, so that nobody else need be stopped for it.
-    """
-
-    slot: int
-    change: ChangeKind
-    cause: str
-    prefer: str | None = None
-    source: str | None = None
-    waits: str = ""
-    instead: ObservedContainer | None = None
-    abandoned: bool = False
-    ahead: bool = False
-    patient: bool = False
-
-
-class Stop(NamedTuple):
-    """A container to be stopped. `sick`: it had its chance and failed, which counts as a failed start."""
-
-    container: ObservedContainer
-    cause: str
-    sick: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Steps:
-    """What a workload's rollout asks for. `image_first` are the hosts that need the image before a stop;
-    `holds` the slots whose successor takes the room that a stop frees, and on which host."""
-
-    workload: WorkloadId
-    changes: list[Change] = field(default_factory=list)
-    stops: list[Stop] = field(default_factory=list)
-    restarts: list[tuple[ObservedContainer, str]] = field(default_factory=list)
-    starts: list[Start] = field(default_factory=list)
-    image_first: list[tuple[str, int, str]] = field(default_factory=list)
-    holds: list[tuple[int, str]] = field(default_factory=list)
-    requeue: list[float] = field(default_factory=list)
+from rota.core.planning.budget import spare
+from rota.core.planning.judge import Instance
+from rota.core.planning.roster import Roster
+from rota.core.planning.steps import Causes, Start, Steps, Stop, Terms
 
 
 @dataclass(slots=True)
 class _Budget:
     """How many more may be started beside what is there, how many ready ones may be stopped, and how many
-    sick ones may be replaced at a time: where all of them are sick, something else is likely the cause."""
+    sick ones may be replaced at a time: where all of them are sick, something else is likely the cause.
+    `canaries` are how many more may get a new spec that is still being tried; None: it is not."""
 
     surge: int
     unavailable: int
     sick: int
+    canaries: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Causes:
-    """Why a workload changes: its count, its spec, or an instance that went missing.
-
-    `ahead` says why it grows before an edge: from as many as are `due` until then to as many as are due
-    `soon`, at `edge`. `patient`: that edge lets others go, whose room it can wait for.
-    """
-
-    count: str
-    spec: str
-    ahead: str = ""
-    due: int = 0
-    soon: int = 0
-    edge: datetime | None = None
-    patient: bool = False
-
-
-def plan_rollout(roster: Roster, causes: Causes, images: frozenset[tuple[str, str]], now: Now) -> Steps:
-    """The steps of one workload. `images` are the (host, image) pairs known to be there."""
+def plan_rollout(roster: Roster, causes: Causes, terms: Terms, now: Now) -> Steps:
+    """The steps of one workload."""
     service = roster.service
     steps = Steps(workload=service.id)
     if roster.calm and all(group[0].container.running for group in roster.kept.values()):
@@ -101,28 +42,37 @@ def plan_rollout(roster: Roster, causes: Causes, images: frozenset[tuple[str, st
     lost = len(roster.missing) - len(early)
     budget = _Budget(
         surge=roster.wanted + surge - max(roster.alive + len(roster.missing), roster.wanted),
-        unavailable=roster.healthy - (roster.owed - service.max_unavailable.of(roster.owed)),
+        unavailable=spare(roster, service.max_unavailable, roster.owed),
         sick=surge - lost - sum(_is_coming(group) for group in roster.kept.values()),
+        canaries=_canaries(roster, terms),
     )
     for slot, group in roster.released.items():
-        _release(slot, group, steps, roster.gives_way.get(slot, causes.count))
+        _release(slot, group, steps, roster.gives_way.get(slot, causes.count), terms.leave)
     for slot in roster.missing:
         ahead = slot in early
+        held = _held_back(budget, terms, service)
+        former = bool(held) and terms.former
+        budget.canaries = _one_less(budget.canaries, held)
         steps.starts.append(
             Start(
                 slot=slot,
                 change=ChangeKind.START,
                 cause=causes.ahead if ahead else causes.count,
-                waits=_missing_waits(roster, slot),
+                waits=_missing_waits(roster, slot) or terms.start or ("" if former else held),
+                former=former,
                 ahead=ahead,
                 patient=ahead and causes.patient,
             )
         )
+    rollout = _Rollout(roster, steps, budget, causes, terms, now)
+    if not terms.renew:
+        first = next(iter(roster.kept), 0)
+        steps.image_first += [(host, first, causes.spec) for host in terms.lacking]
     for slot, group in sorted(roster.kept.items(), key=_unready_first):
         if group[0].fit:
-            _settle(roster, group, steps, now)
+            _settle(roster, group, steps, terms, now)
         else:
-            _succeed(roster, slot, steps, budget, causes, images)
+            rollout.succeed(slot)
     if any(len(group) > 1 or not group[0].fit for group in roster.kept.values()):
         steps.requeue += _soaks(roster, now)
     return steps
@@ -133,6 +83,26 @@ def _early(roster: Roster, causes: Causes) -> frozenset[int]:
     kept = len(roster.kept)
     first = max(causes.due - kept, 0)
     return frozenset(roster.missing[first : first + max(causes.soon - max(kept, causes.due), 0)])
+
+
+def _canaries(roster: Roster, terms: Terms) -> int | None:
+    """How many more may get the wanted spec while it is being tried."""
+    if terms.canaries is None:
+        return None
+    return terms.canaries - sum(any(one.current for one in group) for group in roster.kept.values())
+
+
+def _held_back(budget: _Budget, terms: Terms, service: Service) -> str:
+    """Why nothing more gets the wanted spec now."""
+    if terms.renew or budget.canaries is None or budget.canaries > 0:
+        return terms.renew
+    canary = service.update.canary
+    count = canary.count if canary is not None else 0
+    return f"{count} {'canary is' if count == 1 else 'canaries are'} tried first"
+
+
+def _one_less(canaries: int | None, held: str) -> int | None:
+    return canaries if canaries is None or held else canaries - 1
 
 
 def _is_coming(group: tuple[Instance, ...]) -> bool:
@@ -152,9 +122,9 @@ def _unready_first(item: tuple[int, tuple[Instance, ...]]) -> tuple[bool, int]:
     return any(one.container.ready for one in group), slot
 
 
-def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str) -> None:
+def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str, leave: str) -> None:
     for one in group:
-        waits = one.untouchable
+        waits = one.untouchable or leave
         steps.changes.append(
             Change(
                 kind=ChangeKind.STOP,
@@ -171,29 +141,51 @@ def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str) -
 
 def _missing_waits(roster: Roster, slot: int) -> str:
     """A slot with its data or its port still in use by the instance that leaves it has to wait."""
-    exclusive = roster.service.container.pinned
+    exclusive = roster.service.container.pinned or roster.service.singleton is not Singleton.NONE
     leaving = next((one for one in roster.stopping if one.slot == slot), None)
     if exclusive and leaving is not None:
         return f"the instance before it is stopping on {leaving.host}"
     return ""
 
 
-def _settle(roster: Roster, group: tuple[Instance, ...], steps: Steps, now: Now) -> None:
+def _settle(roster: Roster, group: tuple[Instance, ...], steps: Steps, terms: Terms, now: Now) -> None:
     """A slot whose best instance is what the target asks for: keep it running, end the others."""
     keeper, others = group[0], group[1:]
     container = keeper.container
     if keeper.reachable and container.state in (ContainerState.EXITED, ContainerState.CREATED):
-        steps.restarts.append((container, "it does not run"))
+        if keeper.restart_at <= now.mono:
+            steps.restarts.append((container, "it does not run"))
+        else:
+            steps.requeue.append(keeper.restart_at - now.mono)
+            steps.changes.append(_again(container))
     min_healthy = roster.service.update.min_healthy_time
     soaked = keeper.soaked(now, min_healthy)
     for one in others:
         cause = _why_loses(one, container)
         waits = one.untouchable
-        if one.container.ready and not soaked:
-            waits = waits or f"its successor on {container.host} is not yet healthy for {min_healthy:g}s"
+        if one.container.ready and not soaked and not one.overdue:
+            waits = waits or _not_soaked(container.host, min_healthy)
+        if one.container.ready and not one.current and not one.overdue:
+            waits = waits or _lacking(terms)
         if not waits:
-            steps.stops.append(Stop(one.container, cause, sick=bool(one.failed)))
+            steps.stops.append(Stop(one.container, cause, sick=bool(one.failed or one.crashing)))
         steps.changes.append(_loser(one, container.host, cause, waits))
+
+
+def _again(container: ObservedContainer) -> Change:
+    return Change(
+        kind=ChangeKind.START,
+        workload=container.workload,
+        slot=container.slot,
+        cause="it does not run",
+        host=container.host,
+        source=container.host,
+        waits="it ended again and again: backing off before it is started once more",
+    )
+
+
+def _not_soaked(host: str, min_healthy: float) -> str:
+    return f"its successor on {host} is not yet healthy for {min_healthy:g}s"
 
 
 def _loser(one: Instance, host: str, cause: str, waits: str) -> Change:
@@ -210,75 +202,128 @@ def _loser(one: Instance, host: str, cause: str, waits: str) -> Change:
     )
 
 
+DUPLICATE = "duplicate of "
+"""How the cause of a stop begins where a host that came back had one more of what was replaced."""
+
+
 def _why_loses(one: Instance, keeper: ObservedContainer) -> str:
     if not one.current:
         return f"replaced by {keeper.name}"
-    return one.misplaced or one.failed or f"duplicate of {keeper.name} on {keeper.host}"
+    return one.misplaced or one.failed or one.crashing or f"{DUPLICATE}{keeper.name} on {keeper.host}"
 
 
-def _succeed(
-    roster: Roster,
-    slot: int,
-    steps: Steps,
-    budget: _Budget,
-    causes: Causes,
-    images: frozenset[tuple[str, str]],
-) -> None:
-    """A slot without what the target asks for: bring its successor, in the order of the workload."""
-    service, (best, *others) = roster.service, roster.kept[slot]
-    _retire(best, others, steps, causes)
-    cause = best.misplaced or (causes.spec if not best.current else best.failed)
-    host = best.container.host
-    prefer = best.destination if best.misplaced else host
-    kind = ChangeKind.MOVE if best.misplaced and best.current else ChangeKind.REPLACE
-    makes_before = service.update.order is Order.START_FIRST and best.container.ready and best.reachable
-    if makes_before or best.abandoned:
-        # Where the predecessor serves nobody and cannot be waited for, its successor is no surge.
-        waits = "" if best.abandoned or budget.surge > 0 else f"maxSurge is {service.update.max_surge}"
-        budget.surge -= not waits and not best.abandoned
-        instead = best.container if budget.unavailable > 0 and not waits else None
+class _Rollout(NamedTuple):
+    """Brings successors, slot by slot, as long as the budget lasts."""
+
+    roster: Roster
+    steps: Steps
+    budget: _Budget
+    causes: Causes
+    terms: Terms
+    now: Now
+
+    def succeed(self, slot: int) -> None:
+        """A slot without what the target asks for: bring its successor, in the order of the workload."""
+        best, *others = self.roster.kept[slot]
+        min_healthy = self.roster.service.update.min_healthy_time
+        soaked = best.soaked(self.now, min_healthy)
+        coming = "" if soaked else _not_soaked(best.container.host, min_healthy)
+        _retire(best, others, self.steps, self.causes, coming)
+        if best.overdue and not best.untouchable:
+            self.steps.stops.append(Stop(best.container, best.overdue))
+            self.steps.changes.append(self._change(slot, best, ChangeKind.STOP, best.overdue, ""))
+            return
+        cause = best.misplaced or (self.causes.spec if not best.current else best.failed or best.crashing)
+        held = _held_back(self.budget, self.terms, self.roster.service)
+        former = bool(held) and self.terms.former and bool(best.misplaced or best.failed)
+        makes_before = (
+            self.roster.service.update.order is Order.START_FIRST and best.serves and best.reachable
+        )
+        held = self.terms.start or (
+            "" if former or (best.current and bool(best.misplaced or not self.terms.renew)) else held
+        )
+        if makes_before or best.abandoned or best.crashing:
+            self._start_first(slot, best, cause, held, former=former)
+        else:
+            self._stop_first(slot, best, cause, held)
+
+    def _start_first(self, slot: int, best: Instance, cause: str, held: str, *, former: bool) -> None:
+        """A successor beside it. Where the predecessor serves nobody and cannot be waited for, it is no
+        surge."""
+        service, budget = self.roster.service, self.budget
+        free = best.abandoned or bool(best.crashing)
+        held = held or (self.terms.move if best.crashing and not best.misplaced else "")
+        waits = held or ("" if free or budget.surge > 0 else f"maxSurge is {service.update.max_surge}")
+        budget.surge -= not waits and not free
+        self._renewed(best, waits, former=former)
+        instead = best.container if budget.unavailable > 0 and not waits and not free else None
         budget.unavailable -= instead is not None
-        steps.starts.append(
+        moves = bool(best.misplaced or best.crashing) and best.current
+        self.steps.starts.append(
             Start(
                 slot=slot,
-                change=kind,
+                change=ChangeKind.MOVE if moves else ChangeKind.REPLACE,
                 cause=cause,
-                prefer=prefer,
-                source=host,
+                prefer=best.destination if best.misplaced or best.crashing else best.container.host,
+                source=best.container.host,
                 waits=waits,
                 instead=instead,
                 abandoned=best.abandoned,
+                crashed=bool(best.crashing) and not waits,
+                former=former,
             )
         )
-        return
-    waits = _stop_first_waits(service.container.image, best, budget, images)
-    if waits == NEEDS_IMAGE:
-        steps.image_first.append((host, slot, cause))
-    if not waits:
-        budget.unavailable -= best.container.ready
-        budget.sick -= not best.container.ready
-        steps.stops.append(Stop(best.container, cause, sick=bool(best.failed)))
-        if prefer is not None:
-            steps.holds.append((slot, prefer))
-    steps.changes.append(
-        Change(
-            kind=kind, workload=steps.workload, slot=slot, cause=cause, host=prefer, source=host, waits=waits
+
+    def _stop_first(self, slot: int, best: Instance, cause: str, held: str) -> None:
+        """Its room for its successor."""
+        budget, host = self.budget, best.container.host
+        prefer = best.destination if best.misplaced else host
+        waits = held or _stop_first_waits(best, budget, self.terms)
+        if waits == NEEDS_IMAGE:
+            self.steps.image_first.append((host, slot, cause))
+        if not waits:
+            budget.unavailable -= best.serves
+            budget.sick -= not best.serves
+            self._renewed(best, waits, former=False)
+            self.steps.stops.append(Stop(best.container, cause, sick=bool(best.failed)))
+            if prefer is not None:
+                self.steps.holds.append((slot, prefer))
+        kind = ChangeKind.MOVE if best.misplaced and best.current else ChangeKind.REPLACE
+        self.steps.changes.append(self._change(slot, best, kind, cause, waits, prefer))
+
+    def _renewed(self, best: Instance, waits: str, *, former: bool) -> None:
+        """One more gets the wanted spec."""
+        if not best.current and not waits and not former and self.budget.canaries is not None:
+            self.budget.canaries -= 1
+
+    def _change(
+        self, slot: int, best: Instance, kind: ChangeKind, cause: str, waits: str, host: str | None = None
+    ) -> Change:
+        return Change(
+            kind=kind,
+            workload=self.steps.workload,
+            slot=slot,
+            cause=cause,
+            host=host,
+            source=best.container.host,
+            waits=waits,
         )
-    )
 
 
-def _retire(best: Instance, others: Iterable[Instance], steps: Steps, causes: Causes) -> None:
+def _retire(best: Instance, others: Iterable[Instance], steps: Steps, causes: Causes, coming: str) -> None:
     """Beside the one that holds a slot until its successor comes, nothing that is not wanted stays.
 
-    A rollout that a newer commit overtakes leaves two: the second would hold its surge for ever.
+    A rollout that a newer commit overtakes leaves two: the second would hold its surge for ever. What serves
+    waits while the best is `coming`: it may be its successor, by the spec that was good before.
     """
     for one in others:
-        cause = one.misplaced or (causes.spec if not one.current else one.failed)
+        cause = one.misplaced or (causes.spec if not one.current else one.failed or one.crashing)
         waits = one.untouchable
-        if one.container.ready and not best.reachable:
-            waits = waits or best.untouchable
+        if one.container.ready and not one.overdue:
+            waits = waits or (best.untouchable if not best.reachable else coming)
         if not waits:
-            steps.stops.append(Stop(one.container, cause, sick=bool(one.failed)))
+            sick = bool(one.failed or one.crashing)
+            steps.stops.append(Stop(one.container, cause, sick=sick, crashed=bool(one.crashing)))
         steps.changes.append(
             Change(
                 kind=ChangeKind.STOP,
@@ -294,16 +339,23 @@ def _retire(best: Instance, others: Iterable[Instance], steps: Steps, causes: Ca
 NEEDS_IMAGE = "its image is not on the host yet"
 
 
-def _stop_first_waits(image: str, best: Instance, budget: _Budget, images: frozenset[tuple[str, str]]) -> str:
-    host = best.container.host
+def _lacking(terms: Terms) -> str:
+    """Why nothing is stopped for a new spec yet: who is to run it has not its image."""
+    return f"its image is not on {', '.join(terms.lacking)} yet" if terms.lacking else ""
+
+
+def _stop_first_waits(best: Instance, budget: _Budget, terms: Terms) -> str:
     if best.untouchable:
         return best.untouchable
-    if not best.current and not best.misplaced and (host, image) not in images:
-        return NEEDS_IMAGE
+    if not best.current and not best.misplaced:
+        if _lacking(terms):
+            return _lacking(terms)
+        if best.container.host not in terms.images:
+            return NEEDS_IMAGE
     if best.stranded:
         return best.stranded
-    if best.container.ready and budget.unavailable <= 0:
+    if best.serves and budget.unavailable <= 0:
         return "maxUnavailable is reached"
-    if best.failed and best.current and budget.sick <= 0:
+    if best.failed and budget.sick <= 0:
         return "others that are sick are replaced before it"
     return ""

@@ -11,55 +11,15 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from rota.core.ids import WorkloadId
-from rota.core.ledger import Ledger, Move
-from rota.core.model import Fleet, Host, Service
-from rota.core.observed import (
-    ContainerState,
-    Health,
-    HostState,
-    HostView,
-    Now,
-    ObservedContainer,
-    ObservedState,
-)
-from rota.core.placement.keep import must_move
+from rota.core.model import Host, Service
+from rota.core.observed import Now, ObservedContainer, ObservedState
 from rota.core.placement.rank import ZONE
 from rota.core.placement.terrain import stable_hash
-from rota.core.rules import Strategy
+from rota.core.planning.judge import Instance, Judge, best_first
+from rota.core.planning.scene import Scene
 
 MOST_STARTS = 20_000
 """Instances of one workload that are started in one decision at most; the others follow."""
-
-
-class Instance(NamedTuple):
-    """One container of a workload, judged: all that is text is a reason, or empty.
-
-    `misplaced`: it has to move. `failed`: it had its chance. `untouchable`: it cannot be stopped now.
-    `stranded`: it must not be replaced, for its successor could have no place. `abandoned`: its host does
-    not answer, and a commit let it go, which is a person's word that it need not be waited for.
-    `destination` is where it was asked to move.
-    """
-
-    container: ObservedContainer
-    current: bool
-    misplaced: str
-    failed: str
-    reachable: bool
-    untouchable: str
-    stranded: str
-    abandoned: bool
-    packs: bool
-    destination: str | None
-
-    @property
-    def fit(self) -> bool:
-        """What the target asks for: the wanted spec, on a host it may stay on, not failed."""
-        return self.current and not self.misplaced and not self.failed
-
-    def soaked(self, now: Now, min_healthy_time: float) -> bool:
-        """Ready for `min_healthy_time` seconds without a break."""
-        since = self.container.ready_since
-        return since is not None and now.mono - since >= min_healthy_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,39 +63,6 @@ def containers_by_workload(observed: ObservedState) -> dict[WorkloadId, list[Obs
 _PLACE = attrgetter("host", "slot", "id")
 
 
-class Post(NamedTuple):
-    """What is the same for all containers of a host: its manifest, None where it left the fleet; whether it
-    answers, and if not, why nothing on it can be stopped; and the ids of what is being stopped."""
-
-    host: Host | None
-    reachable: bool
-    untouchable: str
-    stopping: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What judging an instance needs beside the instance itself. `posts` are the observed hosts by name."""
-
-    fleet: Fleet
-    observed: ObservedState
-    ledger: Ledger
-    now: Now
-    posts: Mapping[str, Post] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        posts = {name: _post(view, self.fleet.hosts.get(name)) for name, view in self.observed.hosts.items()}
-        object.__setattr__(self, "posts", posts)
-
-
-def _post(view: HostView, host: Host | None) -> Post:
-    return Post(host, view.state is HostState.REACHABLE, _silent(view), view.stopping)
-
-
-def _silent(view: HostView) -> str:
-    return "" if view.state is HostState.REACHABLE else f"{view.name} does not answer"
-
-
 def roster(
     service: Service,
     wanted: int,
@@ -149,7 +76,7 @@ def roster(
     The slots in `gives_way` go in any case, for the reasons it holds. `owed` is `wanted` unless stated.
     """
     gives_way = gives_way or {}
-    groups, stopping = _by_slot(containers, _Judge(service, scene), scene)
+    groups, stopping = _by_slot(containers, Judge(service, scene), scene)
     released = groups.keys() & gives_way.keys()
     excess = len(groups) - len(released) - wanted
     if excess > 0:
@@ -185,7 +112,7 @@ Slots = dict[int, tuple[Instance, ...]]
 
 
 def _by_slot(
-    containers: Iterable[ObservedContainer], judge: _Judge, scene: Scene
+    containers: Iterable[ObservedContainer], judge: Judge, scene: Scene
 ) -> tuple[Slots, list[ObservedContainer]]:
     """The instances that stay up by slot, in the order of the numbers, and what is being stopped."""
     stopping = []
@@ -196,9 +123,11 @@ def _by_slot(
             stopping.append(container)
         else:
             slots[container.slot].append(judge.instance(container, post))
-    for group in slots.values():
+    for slot, group in slots.items():
         if len(group) > 1:
-            group.sort(key=_best_first)
+            group.sort(key=best_first)
+            if not group[0].abandoned:  # what a lost host still has of it is settled when that host is back
+                slots[slot] = [one for one in group if not one.abandoned]
     return {slot: tuple(slots[slot]) for slot in sorted(slots)}, stopping
 
 
@@ -224,99 +153,6 @@ def _healthy(groups: Iterable[tuple[Instance, ...]], service: Service, now: Now)
 def _at_rest(group: tuple[Instance, ...]) -> bool:
     """Whether a slot has the one instance that it should have."""
     return len(group) == 1 and group[0].container.ready and group[0].fit
-
-
-class _Judge:
-    """Judges the instances of one workload: what is the same for all of them is looked up once."""
-
-    def __init__(self, service: Service, scene: Scene) -> None:
-        self.service = service
-        self.scene = scene
-        self.pinned = service.container.pinned
-        self.selective = bool(service.placement.host_selector)
-        self.packs = service.placement.strategy is Strategy.PACK
-
-    def _is_plain(self, container: ObservedContainer, post: Post) -> bool:
-        """Whether nothing is to be said of it, as of nearly all: it serves as it should, where it may."""
-        host = post.host
-        return (
-            container.ready_since is not None
-            and container.state is ContainerState.RUNNING
-            and container.health is not Health.UNHEALTHY
-            and container.spec == self.service.spec_hash
-            and post.reachable
-            and host is not None
-            and not (host.taints or self.selective or self.pinned or self.scene.ledger.moves)
-        )
-
-    def instance(self, container: ObservedContainer, post: Post) -> Instance:
-        ledger, host = self.scene.ledger, post.host
-        if self._is_plain(container, post):
-            return Instance(container, True, "", "", True, "", "", False, self.packs, None)
-        pinned_to = ledger.pins.get((self.service.id, container.slot)) if self.pinned else None
-        move = _asked_to_move(container, self.scene) if ledger.moves else None
-        misplaced = ""
-        if self.selective or self.pinned or host is None or host.taints:
-            misplaced = must_move(self.service, host, pinned_to) or ""
-        return Instance(
-            container,
-            current=container.spec == self.service.spec_hash,
-            misplaced=misplaced or (move.cause if move is not None else ""),
-            failed=_failure(container, self.service, self.scene) if post.reachable else "",
-            reachable=post.reachable,
-            untouchable=post.untouchable or _being_started(container),
-            stranded=_stranded(container, pinned_to) if host is None else "",
-            packs=self.packs,
-            destination=move.target if move is not None else None,
-            abandoned=host is None and not post.reachable and pinned_to is None,
-        )
-
-
-def _asked_to_move(container: ObservedContainer, scene: Scene) -> Move | None:
-    move = scene.ledger.moves.get((container.workload, container.slot))
-    goes = move is not None and move.source == container.host and move.target in scene.fleet.hosts
-    return move if goes else None
-
-
-def _stranded(container: ObservedContainer, pinned_to: str | None) -> str:
-    left = container.host
-    return f"{left} left the fleet and holds its volumes" if pinned_to == left else ""
-
-
-def untouchable(container: ObservedContainer, observed: ObservedState) -> str:
-    """Why it cannot be stopped now, or empty: unknown removes nothing, and what starts has no id yet."""
-    return _silent(observed.hosts[container.host]) or _being_started(container)
-
-
-def _being_started(container: ObservedContainer) -> str:
-    return "it is being started" if container.state is ContainerState.PENDING else ""
-
-
-def _failure(container: ObservedContainer, service: Service, scene: Scene) -> str:
-    if container.health is Health.UNHEALTHY:
-        return "unhealthy"
-    if container.ready and container.state is ContainerState.RUNNING:
-        return ""
-    if container.state is ContainerState.DEAD:
-        return "its Engine could not remove it"
-    deadline = service.update.healthy_deadline
-    if container.running and not container.ready and scene.now.mono - container.seen_since > deadline:
-        return f"not healthy within {deadline:g}s"
-    failed = scene.ledger.failures.get((service.id, container.host, container.spec))
-    if failed is not None and container.state in (ContainerState.CREATED, ContainerState.EXITED):
-        return f"could not be started: {failed.message}"
-    return ""
-
-
-def _best_first(instance: Instance) -> tuple[bool, bool, bool, float, str]:
-    container = instance.container
-    return (
-        not instance.fit,
-        not container.ready,
-        not container.running,
-        container.seen_since,
-        container.id,
-    )
 
 
 def _choose_released(groups: Mapping[int, tuple[Instance, ...]], excess: int, scene: Scene) -> set[int]:

@@ -10,24 +10,28 @@ from typing import NamedTuple
 from rota.core.ids import WorkloadId
 from rota.core.model import Fill, Service
 from rota.core.planning.actions import ChangeKind
-from rota.core.planning.rollout import Causes, Start, Steps
 from rota.core.planning.roster import Roster
+from rota.core.planning.steps import Causes, Start, Steps, Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
     """Who is on duty of one workload, what its rollout asks for, and why.
 
-    `fill` is set where its count is what is left over; `least` is how many it keeps when it yields to
-    others, None where it does not. Of an edge to come, `leaves` is how many it takes away at least, `keeps`
-    the most that it leaves (None where it takes nothing from what yields) and `going` the slots that it
-    takes, as they stand now; `yields_at` is that edge, where they make room for what grows at it. `barred`
-    are the hosts where its starts failed, each with the reason.
+    `fill` is set where its count is what is left over; `least` is how many it keeps when it yields to others,
+    None where it does not. Of an edge to come, `leaves` is how many it takes away at least, `keeps` the most
+    that it leaves (None where it takes nothing from what yields) and `going` the slots that it takes, as they
+    stand now; `yields_at` is that edge, where they make room for what grows at it. `barred` are the hosts
+    where its starts failed, each with the reason; `shunned` those where it kept dying, which come last.
+    `terms` are what its rollout heeds; `former` is the service with the spec that was good before, where that
+    is another one.
     """
 
     roster: Roster
     causes: Causes
     steps: Steps
+    terms: Terms
+    former: Service | None = None
     fill: Fill | None = None
     least: int | None = None
     leaves: int = 0
@@ -35,6 +39,7 @@ class Shift:
     keeps: int | None = None
     going: frozenset[int] = frozenset()
     barred: Mapping[str, str] = field(default_factory=dict)
+    shunned: frozenset[str] = frozenset()
 
     @property
     def id(self) -> WorkloadId:
@@ -62,7 +67,12 @@ class Shift:
         """Which seats a start draws from."""
         successor = start.change is not ChangeKind.START
         own = self.service.container.pinned or (successor and self._each_by_itself())
-        return Kind(self.id, successor, start.slot if own else None, start.ahead)
+        slot = start.slot if own else None
+        return Kind(self.id, successor, slot, start.ahead, start.former, bool(start.waits))
+
+    def service_of(self, start: Start) -> Service:
+        """What a start makes an instance of: its spec, or the one that was good before."""
+        return self.former if start.former and self.former is not None else self.service
 
     def _each_by_itself(self) -> bool:
         """Whether it matters which of several successors takes which seat: a predecessor makes place for its
@@ -74,12 +84,15 @@ class Shift:
 
 class Kind(NamedTuple):
     """Which starts of a workload share seats: new instances, successors, or one slot with its volumes; and
-    apart from these, what is only due at an edge to come."""
+    apart from these, what is only due at an edge to come, what gets the spec that was good before, and what
+    cannot start now."""
 
     workload: WorkloadId
     successor: bool = False
     slot: int | None = None
     ahead: bool = False
+    former: bool = False
+    waits: bool = False
 
 
 class Seat(NamedTuple):

@@ -55,10 +55,14 @@ def learn(fleet: Fleet, observed: ObservedState, ledger: Ledger) -> Learnt:
 
 def _is_known_gone(view: HostView) -> bool:
     """Whether a host answers and neither has a container nor is about to make it."""
-    return view.state is HostState.REACHABLE and not view.queued
+    return view.state is HostState.REACHABLE and not view.queued and not view.pulling
 
 
-def with_new(starting: Starting, actions: Iterable[Action], now: Now) -> Starting:
-    """`starting` and the starts that are asked for now."""
+def with_new(
+    starting: Starting, actions: Iterable[Action], awaited: Iterable[tuple[str, str]], now: Now
+) -> Starting:
+    """`starting` and the starts that are asked for now, those included that are only `awaited` because their
+    image is on its way: pulls take part of the time."""
     new = {(one.host, one.name): now.mono for one in actions if isinstance(one, StartInstance)}
+    new.update(dict.fromkeys(awaited, now.mono))
     return {**new, **starting} if new else starting
