@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from rota.engine.port import EventStream
+from rota.engine.port import ContainerEvent, EventStream
 
 
 class Listening:
@@ -13,15 +13,25 @@ class Listening:
 
     def __init__(self, stream: EventStream) -> None:
         self._stream = stream
-        self._items: queue.SimpleQueue[str | BaseException] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[ContainerEvent | BaseException] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run)
 
-    def next(self, seconds: float) -> str | BaseException:
-        return self._items.get(timeout=seconds)
+    def next(self, seconds: float) -> ContainerEvent:
+        """The next event; an error that ends the stream is raised here."""
+        item = self._items.get(timeout=seconds)
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def until(self, action: str, seconds: float) -> ContainerEvent:
+        """The next event of this kind."""
+        while not (event := self.next(seconds)).action.startswith(action):
+            pass
+        return event
 
     def end(self, seconds: float) -> BaseException:
         """What ends the stream, after whatever it still told."""
-        while not isinstance(item := self.next(seconds), BaseException):
+        while not isinstance(item := self._items.get(timeout=seconds), BaseException):
             pass
         return item
 

@@ -10,20 +10,36 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 DRIP_SECONDS = 0.02
-VERSION = {"ApiVersion": "1.41", "Version": "20.10"}
 
 
 @dataclass
 class Stub:
     """Sends what `answer` gives for the path of each request: bytes, in pieces; an empty one hangs up.
 
-    `asked` lists the paths. `over` is set at the end: whoever pauses waits on it.
+    `asked` lists the paths, `headers` those of the last request, in lower case; `open` every connection
+    that was accepted. `over` is set at the end: whoever pauses waits on it.
     """
 
-    port: int
+    listener: socket.socket
     answer: Callable[[str], Iterator[bytes]]
+    open: list[socket.socket] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.port = self.listener.getsockname()[1]
+
+    @property
+    def connections(self) -> int:
+        """How many were ever accepted."""
+        return len(self.open)
+
+    def hang_up(self) -> None:
+        """End every connection."""
+        for connection in self.open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def endpoint(self) -> str:
@@ -33,11 +49,12 @@ class Stub:
         with connection, suppress(OSError), connection.makefile("rb") as incoming:
             while (line := incoming.readline()) and not self.over.is_set():
                 path = line.split()[1].decode()
-                length = 0
-                while (header := incoming.readline().strip().lower()) != b"":
-                    if header.startswith(b"content-length:"):
-                        length = int(header.partition(b":")[2])
-                incoming.read(length)
+                headers = {}
+                while header := incoming.readline().decode().strip():
+                    name, _, value = header.partition(":")
+                    headers[name.lower()] = value.strip()
+                incoming.read(int(headers.get("content-length", 0)))
+                self.headers = headers
                 self.asked.append(path)
                 for piece in self.answer(path):
                     connection.sendall(piece)
@@ -47,11 +64,11 @@ class Stub:
 
 @contextmanager
 def stub(answer: Callable[[str], bytes | Iterator[bytes]]) -> Iterator[Stub]:
-    """Serve `answer` for every path but that of the version, which is always right and at once."""
+    """Serve `answer` for every path but that of pings, which are always answered well and at once."""
 
     def pieces(path: str) -> Iterator[bytes]:
-        if path.endswith("/version"):
-            yield as_json(VERSION)
+        if path.endswith("/_ping"):
+            yield pong()
             return
         made = answer(path)
         yield from [made] if isinstance(made, bytes) else made
@@ -64,14 +81,13 @@ def stub(answer: Callable[[str], bytes | Iterator[bytes]]) -> Iterator[Stub]:
 def raw_stub(answer: Callable[[str], Iterator[bytes]]) -> Iterator[Stub]:
     """Serve `answer` for every path."""
     listener = socket.create_server(("127.0.0.1", 0))
-    running = Stub(listener.getsockname()[1], answer)
-    connections: list[socket.socket] = []
+    running = Stub(listener, answer)
 
     def accept() -> None:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                connections.append(connection)
+                running.open.append(connection)
                 threading.Thread(target=running.serve, args=(connection,), daemon=True).start()
 
     accepting = threading.Thread(target=accept, daemon=True)
@@ -84,10 +100,14 @@ def raw_stub(answer: Callable[[str], Iterator[bytes]]) -> Iterator[Stub]:
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         accepting.join(2)
-        for connection in connections:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        running.hang_up()
+        for connection in running.open:
             connection.close()
+
+
+def pong(version: str = "1.41") -> bytes:
+    """What an Engine answers to a ping; it says which API it speaks."""
+    return f"HTTP/1.1 200 OK\r\nApi-Version: {version}\r\nContent-Length: 2\r\n\r\nOK".encode()
 
 
 def as_json(content: object, status: str = "200 OK") -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from rota.clock import SystemClock
 from rota.core.container import ContainerSpec, HealthCheck
@@ -13,7 +15,7 @@ from rota.core.planning.actions import StartInstance, VolumeMount
 from rota.core.resources import Resources
 from rota.engine.docker import DockerEngine
 from rota.engine.memory import ImageTraits, MemoryEngine
-from rota.engine.port import Engine, ListedContainer
+from rota.engine.port import Engine, EngineError, ListedContainer
 from tests.lab.hosts import Lab
 from tests.lab.images import ABSENT
 from tests.lab.waiting import wait_for
@@ -29,6 +31,8 @@ class Subject(Protocol):
     """An engine under test, and the world around it."""
 
     engine: Engine
+    address: str
+    """Where the published ports of its host are reached."""
 
     def settled(self, container_id: str) -> None:
         """Wait until the program in a container that was just started listens to signals."""
@@ -44,6 +48,9 @@ class Subject(Protocol):
 
     def refuse(self) -> None: ...
 
+    def cut(self) -> None:
+        """Nothing of the host answers."""
+
     def lose_answers(self) -> None: ...
 
     def crash_and_restart(self) -> None: ...
@@ -54,11 +61,20 @@ class Subject(Protocol):
 class MemorySubject:
     """The engine in memory."""
 
+    address = "h1"
+
     def __init__(self) -> None:
         self.engine = MemoryEngine("h1", SystemClock())
         self.engine.images = {WEB, WORKER}
         self.engine.unpullable = {ABSENT}
-        self.engine.traits = {WEB: ImageTraits(healthy_after=0.3)}
+        self.engine.traits = {
+            WEB: ImageTraits(healthy_after=0.3, answers_after=0.2),
+            WORKER: ImageTraits(
+                dies_with=3,
+                writes=("work: working",),
+                commands={("echo", "hello"): ("hello\n", 0), ("sh", "-c", "exit 7"): ("", 7)},
+            ),
+        }
 
     def settled(self, container_id: str) -> None:
         pass
@@ -70,13 +86,16 @@ class MemorySubject:
         return self.engine.add_foreign(name, labels)
 
     def die(self, name: str) -> None:
-        self.engine.die(name)
+        self.engine.die(name, 3)
 
     def hang(self) -> None:
         self.engine.hang()
 
     def refuse(self) -> None:
         self.engine.refuse()
+
+    def cut(self) -> None:
+        self.engine.cut()
 
     def lose_answers(self) -> None:
         self.engine.lose_answers(1)
@@ -95,6 +114,7 @@ class DockerSubject:
         self.lab = lab
         self.host = lab.host("h1")
         self.engine: Engine = DockerEngine(self.host.endpoint)
+        self.address = str(urlsplit(self.host.endpoint).hostname)
 
     def settled(self, container_id: str) -> None:
         path = f"/containers/{container_id}/logs?stdout=1"
@@ -121,6 +141,10 @@ class DockerSubject:
     def refuse(self) -> None:
         self.lab.kill(self.host)
 
+    def cut(self) -> None:
+        self._hasten()
+        self.lab.cut(self.host)
+
     def lose_answers(self) -> None:
         self._hasten()
         self.lab.drop_answers(self.host)
@@ -133,10 +157,12 @@ class DockerSubject:
         self.lab.mend(self.host)
 
     def _hasten(self) -> None:
-        """Go on with calls that are given up soon, on a connection that stands."""
+        """Go on with calls that are given up soon, on connections that stand, for reads and for changes."""
         self.engine.close()
         self.engine = DockerEngine(self.host.endpoint, seconds=SECONDS)
         self.engine.ping()
+        with suppress(EngineError):
+            self.engine.start("0" * 64)
 
     def _api(self, method: str, path: str, body: object | None = None) -> Any:
         status, answer = self.lab.api(self.host, method, path, body)

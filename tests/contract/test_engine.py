@@ -6,15 +6,18 @@ import queue
 
 import pytest
 
+from rota.clock import SystemClock
+from rota.core.container import Check
 from rota.core.observed import ContainerState, Health, HostView, ObservedContainer, PublishedPort
 from rota.engine import labels
-from rota.engine.port import EngineError, Trouble
+from rota.engine.port import ContainerEvent, EngineError, Trouble
 from tests.contract.listening import Listening
 from tests.contract.subjects import (
     ABSENT,
     FLEET,
     SECONDS,
     WEB,
+    WORKER,
     Subject,
     Timed,
     action,
@@ -70,8 +73,74 @@ def test_starting_twice_is_fine(subject: Subject) -> None:
     assert is_now(subject, "one", ContainerState.RUNNING)
 
 
+def test_it_says_when_a_container_was_made_and_what_time_it_is(subject: Subject) -> None:
+    before = SystemClock().now().wall
+    subject.engine.create(action("one"))
+    one = listed(subject, "one")
+    assert one is not None
+    assert abs(one.created - before.timestamp()) < 60
+    assert abs((subject.engine.clock() - before).total_seconds()) < 60
+
+
+def test_what_it_writes_is_kept(subject: Subject) -> None:
+    container_id = run(subject, action("one"))
+    wait_for(lambda: subject.engine.last_words(container_id, 10), 5, "the program to write")
+    assert subject.engine.last_words(container_id, 10) == ("work: working",)
+    assert subject.engine.last_words(container_id, 0) == ()
+    log = subject.engine.logs(container_id, lines=10, follow=False)
+    assert b"".join(log) == b"work: working\n"
+    subject.engine.signal(container_id, "SIGKILL")
+    wait_for(lambda: is_now(subject, "one", ContainerState.EXITED), 5, "the container to end")
+    assert subject.engine.last_words(container_id, 10) == ("work: working",)
+
+
+def test_a_log_that_is_followed_ends_with_its_container(subject: Subject) -> None:
+    container_id = run(subject, action("one", restarts=False))
+    pieces = iter(subject.engine.logs(container_id, lines=10, follow=True))
+    assert next(pieces) == b"work: working\n"
+    subject.engine.signal(container_id, "SIGKILL")
+    assert list(pieces) == []
+
+
+def test_a_command_is_run_and_its_end_told(subject: Subject) -> None:
+    container_id = run(subject, action("one"))
+    said = subject.engine.run(container_id, ("echo", "hello"))
+    assert (b"".join(said), said.exit_code()) == (b"hello\n", 0)
+    failed = subject.engine.run(container_id, ("sh", "-c", "exit 7"))
+    assert (b"".join(failed), failed.exit_code()) == (b"", 7)
+
+
+def test_in_what_does_not_run_no_command_does(subject: Subject) -> None:
+    container_id = subject.engine.create(action("one"))
+    with pytest.raises(EngineError, match="not running") as refused:
+        subject.engine.run(container_id, ("true",))
+    assert refused.value.trouble is Trouble.REJECTED
+
+
+@pytest.mark.parametrize("path", [None, "/up"])
+def test_a_port_is_checked_from_outside(path: str | None, subject: Subject) -> None:
+    check = Check(port=8080, path=path, timeout=1.0)
+
+    def answers() -> bool:
+        try:
+            subject.engine.check(subject.address, 30006, check)
+        except EngineError:
+            return False
+        return True
+
+    assert not answers()
+    container_id = run(subject, checked("one", ports=(port(30006),)))
+    wait_for(answers, 5, "the port to answer")
+    subject.engine.set_restarts(container_id, restarts=False)
+    subject.engine.signal(container_id, "SIGKILL")
+    wait_for(lambda: not answers(), 5, "the port to answer no more")
+
+
 def test_labels_come_back_as_they_were(subject: Subject) -> None:
-    start = action("one", slot=3, spec={"labels": {"team": "büro", "empty": ""}, "stop_grace_period": 2.5})
+    check = Check(port=8080, path="/up?deep=1", interval=0.5)
+    start = action(
+        "one", slot=3, check=check, spec={"labels": {"team": "büro", "empty": ""}, "stop_grace_period": 2.5}
+    )
     subject.engine.create(start)
     one = listed(subject, "one")
     assert one is not None
@@ -82,6 +151,7 @@ def test_labels_come_back_as_they_were(subject: Subject) -> None:
     assert isinstance(read, ObservedContainer)
     assert (read.workload, read.slot, read.spec, read.kind) == (start.workload, 3, start.spec, "Service")
     assert (read.requests, read.grace, read.signal) == (start.requests, 2.5, "SIGTERM")
+    assert read.check == check
 
 
 def test_health_is_starting_then_healthy(subject: Subject) -> None:
@@ -129,6 +199,31 @@ def test_it_knows_its_images(subject: Subject) -> None:
     assert not subject.engine.has_image(ABSENT)
 
 
+def test_an_image_has_a_reference_and_is_found_and_used_by_it(subject: Subject) -> None:
+    reference = subject.engine.image_reference(WORKER)
+    assert reference is not None
+    assert "sha256:" in reference
+    assert reference == subject.engine.image_reference(WORKER)
+    assert reference != subject.engine.image_reference(WEB)
+    assert subject.engine.has_image(reference)
+    subject.engine.create(action("one", image=reference))
+    assert is_now(subject, "one", ContainerState.CREATED)
+    assert subject.engine.image_reference(ABSENT) is None
+
+
+def test_what_was_resolved_goes_before_the_name(subject: Subject) -> None:
+    for image in (ABSENT, f"sha256:{'0' * 64}"):
+        with pytest.raises(EngineError) as absent:
+            subject.engine.create(action("one", image=image))
+        assert absent.value.trouble is Trouble.NO_IMAGE
+
+
+def test_a_registry_that_does_not_have_it_says_so(subject: Subject) -> None:
+    with pytest.raises(EngineError) as absent:
+        subject.engine.registry_reference(ABSENT)
+    assert absent.value.trouble is Trouble.REJECTED
+
+
 def test_a_pull_of_nothing_says_so_in_time(subject: Subject) -> None:
     with Timed() as timed, pytest.raises(EngineError, match=f"pull of {ABSENT}: ") as failed:
         subject.engine.pull(ABSENT)
@@ -139,7 +234,7 @@ def test_a_pull_of_nothing_says_so_in_time(subject: Subject) -> None:
 
 def test_a_signal_ends_it_for_good(subject: Subject) -> None:
     container_id = run(subject, action("one"))
-    subject.engine.forbid_restart(container_id)
+    subject.engine.set_restarts(container_id, restarts=False)
     subject.engine.signal(container_id, "SIGTERM")
     wait_for(lambda: is_now(subject, "one", ContainerState.EXITED), 5, "the container to end")
     one = listed(subject, "one")
@@ -174,14 +269,33 @@ def test_what_died_by_itself_runs_again(subject: Subject) -> None:
     run(subject, action("one"))
     with Listening(subject.engine.events(FLEET)) as told:
         subject.die("one")
-        told.next(2)
+        told.until("die", 5)
     wait_for(lambda: is_now(subject, "one", ContainerState.RUNNING), 5, "the container to run again")
 
 
 def test_what_may_not_restart_stays_down_when_it_dies(subject: Subject) -> None:
-    subject.engine.forbid_restart(run(subject, action("one")))
+    subject.engine.set_restarts(run(subject, action("one")), restarts=False)
     subject.die("one")
     wait_for(lambda: is_now(subject, "one", ContainerState.EXITED), 5, "the container to end")
+
+
+def test_what_gets_its_policy_back_runs_again_when_it_dies(subject: Subject) -> None:
+    container_id = run(subject, action("one"))
+    subject.engine.set_restarts(container_id, restarts=False)
+    subject.engine.set_restarts(container_id, restarts=True)
+    with Listening(subject.engine.events(FLEET)) as told:
+        subject.die("one")
+        told.until("die", 5)
+    wait_for(lambda: is_now(subject, "one", ContainerState.RUNNING), 5, "the container to run again")
+
+
+def test_what_is_made_without_a_policy_stays_down_when_it_dies(subject: Subject) -> None:
+    run(subject, action("one", restarts=False))
+    subject.die("one")
+    wait_for(lambda: is_now(subject, "one", ContainerState.EXITED), 5, "the container to end")
+    one = listed(subject, "one")
+    assert one is not None
+    assert one.exit_code == 3
 
 
 def test_an_exited_container_starts_again(subject: Subject) -> None:
@@ -209,7 +323,15 @@ def test_what_is_gone_is_not_found(subject: Subject) -> None:
     engine = subject.engine
     container_id = engine.create(action("one"))
     engine.remove(container_id)
-    calls = (engine.remove, engine.start, engine.forbid_restart, lambda gone: engine.signal(gone, "SIGTERM"))
+    calls = (
+        engine.remove,
+        engine.start,
+        lambda gone: engine.set_restarts(gone, restarts=False),
+        lambda gone: engine.signal(gone, "SIGTERM"),
+        lambda gone: engine.last_words(gone, 10),
+        lambda gone: engine.logs(gone, lines=10, follow=False),
+        lambda gone: engine.run(gone, ("true",)),
+    )
     for call in calls:
         with pytest.raises(EngineError, match=r"(?i)no such container") as absent:
             call(container_id)
@@ -268,9 +390,25 @@ def test_events_are_told_within_a_second(subject: Subject) -> None:
         told.next(1)
         subject.engine.start(container_id)
         told.next(1)
-        wait_for(lambda: told.next(5).startswith("health_status"), 5, "the change of health to be told")
+        assert told.until("health_status", 5).container_id == container_id
         subject.engine.signal(container_id, "SIGKILL")
-        told.next(1)
+        assert told.until("kill", 1).container_id == container_id
+        assert told.until("die", 1) == ContainerEvent("die", container_id, 137)
+
+
+def test_a_death_is_told_with_its_exit_code_and_followed_by_a_start(subject: Subject) -> None:
+    container_id = run(subject, action("one"))
+    with Listening(subject.engine.events(FLEET)) as told:
+        subject.die("one")
+        assert told.until("die", 5) == ContainerEvent("die", container_id, 3)
+        assert told.until("start", 5).container_id == container_id
+
+
+def test_a_removal_is_told(subject: Subject) -> None:
+    container_id = subject.engine.create(action("one"))
+    with Listening(subject.engine.events(FLEET)) as told:
+        subject.engine.remove(container_id)
+        assert told.until("destroy", 5).container_id == container_id
 
 
 def test_events_of_others_are_not_told(subject: Subject) -> None:
@@ -309,18 +447,27 @@ def test_an_engine_that_is_down_refuses(subject: Subject) -> None:
         assert refused.value.trouble is Trouble.REFUSED
 
 
-def test_an_engine_that_hangs_is_silent_in_time(subject: Subject) -> None:
+def test_a_host_that_is_cut_off_is_silent_in_time(subject: Subject) -> None:
+    subject.cut()
+    with Timed() as timed, pytest.raises(EngineError) as silent:
+        subject.engine.ping()
+    assert silent.value.trouble is Trouble.SILENT
+    assert timed.seconds < 2 * SECONDS + MARGIN
+    subject.heal()
+
+
+def test_an_engine_that_hangs_is_told_from_a_host_that_is_silent(subject: Subject) -> None:
     container_id = subject.engine.create(action("one"))
     subject.hang()
     calls = {
-        Trouble.SILENT: lambda: subject.engine.containers(FLEET),
+        Trouble.HUNG: lambda: subject.engine.containers(FLEET),
         Trouble.LOST: lambda: subject.engine.start(container_id),
     }
     for trouble, call in calls.items():
         with Timed() as timed, pytest.raises(EngineError) as silent:
             call()
         assert silent.value.trouble is trouble
-        assert timed.seconds < SECONDS + MARGIN
+        assert timed.seconds < 2 * SECONDS + MARGIN
     subject.heal()
     assert listed(subject, "one") is not None
 
@@ -339,7 +486,7 @@ def test_an_answer_that_is_lost_does_not_undo_the_change(subject: Subject) -> No
 def test_containers_come_back_after_a_crash_of_the_engine(subject: Subject) -> None:
     run(subject, action("one", ports=(port(30005),)))
     subject.engine.create(action("created"))
-    subject.engine.forbid_restart(run(subject, action("once")))
+    subject.engine.set_restarts(run(subject, action("once")), restarts=False)
     subject.crash_and_restart()
     wait_for(lambda: is_now(subject, "one", ContainerState.RUNNING), 10, "the container to run again")
     wait_for(lambda: is_now(subject, "once", ContainerState.EXITED), 10, "the other to be seen exited")

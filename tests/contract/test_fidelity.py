@@ -65,7 +65,7 @@ def create(number: int, chance: random.Random) -> Callable[[Twin], object]:
 def on_one(number: int, chance: random.Random) -> Callable[[Twin], object]:
     """Something done to a container that an earlier call made, or to one that never was."""
     verb = chance.choice(
-        ("start", "start", "TERM", "KILL", "HUP", "forbid", "remove", "remove", "find", "die")
+        ("start", "start", "TERM", "KILL", "HUP", "forbid", "allow", "remove", "remove", "find", "die")
     )
     back = chance.randrange(1, 12)
 
@@ -77,8 +77,8 @@ def on_one(number: int, chance: random.Random) -> Callable[[Twin], object]:
             case "start":
                 engine.start(container_id)
                 twin.subject.settled(container_id)
-            case "forbid":
-                engine.forbid_restart(container_id)
+            case "forbid" | "allow":
+                engine.set_restarts(container_id, restarts=verb == "allow")
             case "remove":
                 engine.remove(container_id)
             case "find":

@@ -9,18 +9,38 @@ from typing import Any
 from rota.core.container import ContainerSpec
 from rota.core.ids import WorkloadId
 from rota.core.model import FailureSettings
-from rota.core.observed import ContainerState, EngineFacts, Outcome
-from rota.core.planning.actions import Action, PrepareImage, RestartInstance, StartInstance, StopInstance
+from rota.core.observed import ContainerState, EngineFacts, HostState, Outcome
+from rota.core.planning.actions import (
+    Action,
+    PrepareImage,
+    ResolveImage,
+    RestartInstance,
+    StartInstance,
+    StopInstance,
+)
 from rota.core.resources import Resources
-from rota.engine.calls import Answer, AskFacts, Call, ListContainers, Ping
+from rota.engine.calls import (
+    Answer,
+    AskFacts,
+    Call,
+    Create,
+    CreateVolume,
+    ListContainers,
+    Ping,
+    Remove,
+    SetRestarts,
+    Signal,
+    Start,
+)
 from rota.engine.labels import labels_for
-from rota.engine.port import EngineError, ListedContainer, Trouble
-from rota.engine.worker import (
+from rota.engine.port import ContainerEvent, EngineError, ListedContainer, Trouble
+from rota.engine.worker import HostWorker
+from rota.engine.worker_events import (
     Answered,
     Asked,
     Failed,
-    HostWorker,
     Step,
+    Stirred,
     StreamOpened,
     Submitted,
     Woke,
@@ -28,6 +48,12 @@ from rota.engine.worker import (
 )
 
 FACTS = EngineFacts("e1", "1.41", "20.10", 4000, 8 << 30)
+CHANGES = (CreateVolume, Create, Start, SetRestarts, Signal, Remove)
+WORDS = {
+    Trouble.SILENT: "no connection to the Engine",
+    Trouble.REFUSED: "connection refused: is the Engine running?",
+    Trouble.HUNG: "no answer within 1s",
+}
 
 
 @dataclass
@@ -41,6 +67,7 @@ class Desk:
     )
     now: float = 100.0
     asked: list[Asked] = field(default_factory=list)
+    begun: dict[int, float] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     listens: int = 0
     wake_at: float = 0.0
@@ -50,11 +77,15 @@ class Desk:
         step = self.worker.advance(event, self.now)
         assert step.wake_at > self.now, "a worker that wakes at once never lets anybody else run"
         self.asked += step.calls
+        self.begun |= {one.number: self.now for one in step.calls}
         self.outcomes += step.outcomes
         self.listens += step.listen
         self.wake_at = step.wake_at
         self.steps += 1
         return step
+
+    def stir(self, action: str = "create", container_id: str = "", exit_code: int | None = None) -> Step:
+        return self.feed(Stirred(ContainerEvent(action, container_id, exit_code)))
 
     def submit(self, *actions: Action) -> None:
         self.feed(Submitted(actions))
@@ -99,6 +130,37 @@ class Desk:
         while self.calls(Ping):
             self.answer(Ping)
 
+    def silence(self, seconds: float, trouble: Trouble = Trouble.SILENT, takes: float = 1.0) -> None:
+        """Let time pass on a host of which every call ends without an answer, `takes` seconds after it was
+        asked; changes end as lost."""
+        end = self.now + seconds
+        while True:
+            ends = {one.number: self.begun[one.number] + takes for one in self.asked}
+            due = min([self.wake_at, *ends.values()])
+            if due > end:
+                break
+            self.now = max(due, self.now)
+            ended = next((one for one in self.asked if ends[one.number] <= self.now), None)
+            if ended is None:
+                self.feed(Woke())
+                continue
+            self.asked.remove(ended)
+            what = Trouble.LOST if isinstance(ended.call, CHANGES) else trouble
+            self.feed(Failed(ended.number, EngineError(what, WORDS[trouble])))
+        self.now = end
+
+    def back(self, *containers: ListedContainer) -> None:
+        """A host that was silent answers again, and is looked at."""
+        for _ in range(100):
+            if self.worker.view.state is HostState.REACHABLE:
+                return
+            for kind, answer in ((Ping, None), (AskFacts, FACTS), (ListContainers, containers)):
+                while self.calls(kind):
+                    self.answer(kind, answer)
+            self.now = max(self.wake_at, self.now)
+            self.feed(Woke())
+        raise AssertionError("it does not come back")
+
     def be_reachable(self, *containers: ListedContainer) -> None:
         """From nothing to a host that was looked at, with its stream open."""
         self.feed(Woke())
@@ -115,6 +177,8 @@ class Desk:
             self.now = min(max(self.wake_at, self.now), end)
             self.feed(Woke())
             self.heartbeats()
+            while self.calls(AskFacts):
+                self.answer(AskFacts, FACTS)
             while self.calls(ListContainers):
                 self.answer(ListContainers, listing())
 
@@ -155,7 +219,7 @@ def stop(container: ListedContainer, grace: float = 10.0, slot: int = 0) -> Stop
     )
 
 
-def restart(container: ListedContainer) -> RestartInstance:
+def restart(container: ListedContainer, *, restarts: bool = True) -> RestartInstance:
     return RestartInstance(
         host="h1",
         workload=WorkloadId("shop", "web"),
@@ -164,15 +228,31 @@ def restart(container: ListedContainer) -> RestartInstance:
         name=container.name,
         spec="v1:abc",
         cause="it does not run",
+        restarts=restarts,
     )
 
 
-def prepare(image: str = "web:2", pull_policy: str = "missing", slot: int = 0) -> PrepareImage:
+def resolve(image: str = "web:2", pull_policy: str = "missing", slot: int = 0) -> ResolveImage:
+    return ResolveImage(
+        host="h1",
+        workload=WorkloadId("shop", "web"),
+        slot=slot,
+        image=image,
+        pull_policy=pull_policy,
+        spec=f"v1:{image}",
+        cause="commit 2222222",
+    )
+
+
+def prepare(
+    image: str = "web:2", pull_policy: str = "missing", slot: int = 0, stated: str = ""
+) -> PrepareImage:
     return PrepareImage(
         host="h1",
         workload=WorkloadId("shop", "web"),
         slot=slot,
         image=image,
+        stated=stated or image,
         pull_policy=pull_policy,
         spec="v1:def",
         cause="commit 2222222",

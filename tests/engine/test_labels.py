@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rota.core.container import Check
+from rota.core.ids import WorkloadId
 from rota.core.observed import ContainerState, Foreign, Health, HostView, ObservedContainer
 from rota.core.resources import Resources, extended_of
-from rota.engine.labels import REQUESTS, labels_for, read
+from rota.engine.labels import CHECK, DEPENDS_ON, REQUESTS, labels_for, read, restarts_by_itself
 from rota.engine.port import ListedContainer
-from tests.engine.desk import start
+from tests.engine.desk import listed, start
 
 SIGNALS = st.sampled_from(["SIGTERM", "SIGRTMIN+3", "SIGQUIT", "TERM", "15", "SIGRTMAX-1"])
 
@@ -119,3 +123,104 @@ def test_a_check_that_starts_over_is_a_new_start_with_all_of_its_time() -> None:
     assert ages(seen(Health.UNHEALTHY, healthy, 400.0)) == (10.0, None)
     assert ages(seen(Health.STARTING, healthy, 900.0)) == (900.0, None)
     assert ages(seen(Health.HEALTHY, seen(Health.STARTING, healthy, 900.0), 905.0)) == (900.0, 905.0)
+
+
+def test_what_it_depends_on_and_when_it_was_made_are_read() -> None:
+    depends_on = (WorkloadId("shop", "db"), WorkloadId("shop", "cache"))
+    action = start(depends_on=depends_on)
+    assert labels_for(action)[DEPENDS_ON] == "shop/db,shop/cache"
+    found = read(listed(action, created=1_700_000_000), "u1", HostView(name="h1"), 0.0)
+    assert isinstance(found, ObservedContainer), found
+    assert (found.depends_on, found.created) == (depends_on, 1_700_000_000)
+
+
+@pytest.mark.parametrize("text", [None, "", ",", "db", "/db", "shop/", "a/b/c"])
+def test_a_label_that_names_no_workload_names_none(text: str | None) -> None:
+    action = start()
+    assert DEPENDS_ON not in labels_for(action)
+    others = {} if text is None else {DEPENDS_ON: text}
+    made = listed(action, labels={**labels_for(action), **others})
+    found = read(made, "u1", HostView(name="h1"), 0.0)
+    assert isinstance(found, ObservedContainer), found
+    assert found.depends_on == ()
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_whether_its_engine_brings_it_back_is_read(restarts: bool) -> None:
+    assert restarts_by_itself(labels_for(start(restarts=restarts))) is restarts
+
+
+def check_found(text: str) -> Check | None:
+    """What is read as the check of a container that carries `text`."""
+    action = start()
+    found = read(listed(action, labels={**labels_for(action), CHECK: text}), "u1", HostView(name="h1"), 0.0)
+    assert isinstance(found, ObservedContainer), found
+    return found.check
+
+
+@given(
+    check=st.builds(
+        Check,
+        port=st.integers(1, 65535),
+        path=st.none() | st.from_regex("/[!-~]{0,1000}", fullmatch=True),
+        interval=st.integers(100, 3_600_000).map(lambda each: each / 1000),
+        timeout=st.integers(100, 60_000).map(lambda each: each / 1000),
+        fall=st.integers(1, 1000),
+        rise=st.integers(1, 1000),
+    )
+)
+def test_a_check_is_read_as_written(check: Check) -> None:
+    found = read(listed(start(check=check)), "u1", HostView(name="h1"), 0.0)
+    assert isinstance(found, ObservedContainer), found
+    assert found.check == check
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        (Check(port=8080, path="/up?deep=1"), "http:8080:/up?deep=1 5.0 2.0 3 2"),
+        (Check(port=6379, interval=0.5, timeout=60, fall=1, rise=4), "tcp:6379 0.5 60.0 1 4"),
+    ],
+)
+def test_a_check_as_text(check: Check, text: str) -> None:
+    assert labels_for(start(check=check))[CHECK] == text
+    assert check_found(text) == check
+    assert CHECK not in labels_for(start())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "often",
+        "tcp:80",
+        "udp:80 5.0 2.0 3 2",
+        "http:80 5.0 2.0 3 2",
+        "http:80:up 5.0 2.0 3 2",
+        "http:80:/u p 5.0 2.0 3 2",
+        "tcp:80 0.0 2.0 3 2",
+        "tcp:80 0.05 2.0 3 2",
+        "tcp:80 5.0 0.0 3 2",
+        "tcp:80 5.0 3600.0 3 2",
+        "tcp:80 nan 2.0 3 2",
+        "tcp:80 5.0 2.0 0 2",
+        "tcp:80 5.0 2.0 3 -2",
+        "tcp:80 5.0 2.0 3 2\n",
+        f"tcp:{'8' * 5000} 5.0 2.0 3 2",
+    ],
+)
+def test_a_label_that_states_no_sound_check_states_none(text: str) -> None:
+    """An image may carry any label."""
+    assert check_found(text) is None
+
+
+def test_one_that_dies_and_comes_back_has_all_of_its_time_again() -> None:
+    """Old as it is: its deadline to become healthy counts from its death, not from its first start."""
+    action = start()
+    row = listed(action)
+    young = read(row, action.fleet_uid, HostView(name=action.host), 0.0)
+    assert isinstance(young, ObservedContainer)
+    before = HostView(name=action.host, containers=(young,))
+    found = read(replace(row, state=ContainerState.RESTARTING), action.fleet_uid, before, 1000.0)
+    assert isinstance(found, ObservedContainer)
+    assert (found.seen_since, found.ready_since) == (1000.0, None)

@@ -13,8 +13,9 @@ from rota.core.model import FailureSettings
 from rota.core.observed import EngineFacts, HostState, HostView, Outcome, Result
 from rota.engine.memory import ImageTraits, MemoryEngine
 from rota.engine.port import EngineError, EventStream, ListedContainer, Trouble
-from rota.engine.runner import FleetSetup, HostSetup, Runner
-from rota.engine.worker import HostWorker, Step, Stirred, WorkerEvent
+from rota.engine.runner import FleetSetup, HostSetup, Runner, _Bounded, _Threads
+from rota.engine.worker import HostWorker
+from rota.engine.worker_events import Step, Stirred, WorkerEvent
 from tests.engine.desk import start, stop
 from tests.lab.waiting import wait_for
 
@@ -191,7 +192,7 @@ def test_configure_removes_adds_and_replaces(bench: Bench) -> None:
     assert bench.runner.views()["h1"] == kept
     bench.await_state("h3", HostState.REACHABLE)
     assert [one.name for one in bench.opened] == ["h1", "h2", "h3"]
-    wait_for(lambda: not [one for one in threads() if "-h2-" in one], 5, "the threads of h2 to end")
+    wait_for(lambda: not bench.engine("h2")._streams, 5, "the stream of h2 to be closed")
     assert set(bench.runner.views()) == {"h1", "h3"}
 
     moved = replace(setup("h1"), endpoint="tcp://elsewhere:2375")
@@ -249,6 +250,41 @@ def test_no_event_is_lost_in_a_burst(bench: Bench, monkeypatch: pytest.MonkeyPat
     assert len(bench.runner._timers) < 1_000
 
 
+def test_calls_of_one_host_are_bounded_and_those_of_others_never_wait() -> None:
+    pool, go, begun = _Threads(), threading.Event(), threading.Semaphore(0)
+
+    def job() -> None:
+        begun.release()
+        go.wait(SECONDS)
+
+    lanes = [_Bounded(pool, 2) for _ in range(20)]
+    for lane in lanes:
+        for _ in range(5):
+            lane.submit(job)
+    for _ in range(2 * len(lanes)):
+        assert begun.acquire(timeout=SECONDS), "a job waits for one of another lane"
+    assert not begun.acquire(timeout=0.05), "a third one of a lane has begun"
+    go.set()
+    for _ in range(3 * len(lanes)):
+        assert begun.acquire(timeout=SECONDS)
+    pool.close()
+    wait_for(lambda: not threads(), 5, "all threads to end")
+
+
+def test_threads_are_used_again_and_end_when_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rota.engine.runner.IDLE_SECONDS", 0.05)
+    pool, done = _Threads(), threading.Semaphore(0)
+    for _ in range(200):
+        pool.submit(done.release)
+        assert done.acquire(timeout=SECONDS)
+    assert threads().count("rota-call") <= 10
+    wait_for(lambda: "rota-call" not in threads(), 5, "idle threads to end")
+    pool.submit(done.release)
+    assert done.acquire(timeout=SECONDS), "a new one is started where all have ended"
+    pool.close()
+    wait_for(lambda: not threads(), 5, "all threads to end")
+
+
 def test_a_bug_in_a_call_or_a_stream_ends_nothing(bench: Bench) -> None:
     class Broken(MemoryEngine):
         broken = True
@@ -290,4 +326,4 @@ def test_a_removed_host_does_not_come_back_by_a_late_answer(bench: Bench) -> Non
         assert set(bench.runner.views()) == {"h2"}
     bench.await_state("h2", HostState.REACHABLE)
     assert set(bench.runner.views()) == {"h2"}
-    wait_for(lambda: not [one for one in threads() if "-h1-" in one], 5, "the threads of h1 to end")
+    wait_for(lambda: not bench.engine("h1")._streams, 5, "the streams of h1 to be closed")

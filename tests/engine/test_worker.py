@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
 from rota.core.ids import WorkloadId
-from rota.core.model import FailureSettings
 from rota.core.observed import ContainerState, HostState, Result
 from rota.core.planning.actions import VolumeMount
 from rota.engine.calls import (
@@ -16,24 +14,22 @@ from rota.engine.calls import (
     Create,
     CreateVolume,
     FindContainer,
-    ForbidRestart,
     ListContainers,
     LookForImage,
     Ping,
     Pull,
     Remove,
+    SetRestarts,
     Signal,
     Start,
 )
+from rota.engine.list_times import SETTLE_SECONDS
 from rota.engine.port import EngineError, ListedContainer, Trouble
-from rota.engine.worker import (
-    NAME_IS_TAKEN,
-    SETTLE_SECONDS,
+from rota.engine.worker import NAME_IS_TAKEN
+from rota.engine.worker_events import (
     Answered,
     Failed,
-    HostWorker,
     Lane,
-    Stirred,
     StreamBroke,
     StreamOpened,
     Submitted,
@@ -76,161 +72,6 @@ def test_the_first_look_is_facts_then_a_list(desk: Desk) -> None:
     assert states(desk) == ["running"]
 
 
-def test_a_host_that_never_answered_is_unreachable_after_three_seconds(desk: Desk) -> None:
-    desk.feed(Woke())
-    desk.pass_time(2.9)
-    assert desk.worker.view.state is HostState.UNKNOWN
-    desk.pass_time(0.1)
-    assert desk.worker.view.state is HostState.UNREACHABLE
-    assert desk.worker.view.detail == "has not answered yet"
-    assert not desk.worker.view.listed
-
-
-def test_silence_makes_it_suspect_then_unreachable(ready: Desk) -> None:
-    heard = ready.now
-    ready.pass_time(2.99)
-    assert ready.calls() == [Ping()]
-    assert ready.worker.view.state is HostState.REACHABLE
-    ready.pass_time(0.01)
-    assert ready.worker.view.state is HostState.SUSPECT
-    assert ready.worker.view.detail == "does not answer"
-    ready.pass_time(6.99)
-    assert ready.worker.view.state is HostState.SUSPECT
-    ready.pass_time(0.01)
-    assert ready.now == pytest.approx(heard + 10)
-    assert ready.worker.view.state is HostState.UNREACHABLE
-    assert ready.worker.view.since == ready.now
-
-
-def test_a_refusal_is_no_answer(ready: Desk) -> None:
-    heard = ready.now
-    while ready.now < heard + 12:
-        ready.now = ready.wake_at
-        ready.feed(Woke())
-        for kind in (Ping, AskFacts):
-            while ready.calls(kind):
-                ready.fail(kind, Trouble.REFUSED, "connection refused: is the Engine running?")
-        expected = HostState.REACHABLE if ready.now < heard + 3 else HostState.SUSPECT
-        assert ready.worker.view.state is (HostState.UNREACHABLE if ready.now >= heard + 10 else expected)
-    assert ready.worker.view.detail == "connection refused: is the Engine running?"
-
-
-def test_an_error_is_an_answer(ready: Desk) -> None:
-    for _ in range(20):
-        ready.pass_time(1)
-        ready.fail(Ping, Trouble.REJECTED, "busy")
-    assert ready.worker.view.state is HostState.REACHABLE
-
-
-def test_any_answer_counts(ready: Desk) -> None:
-    ready.submit(start())
-    ready.pass_time(2.5)
-    ready.answer(Create, "id")
-    ready.pass_time(2.5)
-    assert ready.worker.view.state is HostState.REACHABLE
-
-
-def test_back_only_after_a_fresh_list(ready: Desk) -> None:
-    ready.pass_time(10)
-    ready.fail(Ping, Trouble.SILENT, "no answer within 10s")
-    assert ready.worker.view.state is HostState.UNREACHABLE
-    ready.pass_time(5)
-    ready.answer(AskFacts, FACTS)
-    assert ready.worker.view.state is HostState.UNREACHABLE
-    ready.answer(ListContainers, (listed(start()),))
-    assert ready.worker.view.state is HostState.REACHABLE
-    assert ready.worker.view.detail == ""
-    assert states(ready) == ["running"]
-
-
-def test_an_answer_that_comes_late_is_followed_by_a_list_at_once(ready: Desk) -> None:
-    ready.pass_time(4)
-    assert ready.worker.view.state is HostState.SUSPECT
-    ready.answer(Ping)
-    assert ready.worker.view.state is HostState.SUSPECT
-    assert ready.calls() == [ListContainers("shop")]
-    ready.answer(ListContainers, ())
-    assert ready.worker.view.state is HostState.REACHABLE
-    ready.pass_time(0.5)
-    assert ready.calls(ListContainers) == [], "one list is enough"
-
-
-def test_what_was_seen_stays_while_nobody_answers(desk: Desk) -> None:
-    desk.be_reachable(listed(start()))
-    desk.pass_time(30)
-    assert desk.worker.view.state is HostState.UNREACHABLE
-    assert states(desk) == ["running"]
-    assert desk.worker.view.listed
-
-
-def test_oversleep_is_forgiven(ready: Desk) -> None:
-    ready.now += 3600
-    ready.feed(Woke())
-    assert ready.worker.view.state is HostState.REACHABLE
-    ready.heartbeats()
-    ready.live(5)
-    assert ready.worker.view.state is HostState.REACHABLE
-
-
-def test_silence_after_oversleep_is_not_forgiven(ready: Desk) -> None:
-    ready.now += 3600
-    ready.feed(Woke())
-    ready.pass_time(10)
-    assert ready.worker.view.state is HostState.UNREACHABLE
-
-
-def test_a_slow_heartbeat_does_not_hide_silence() -> None:
-    """A fleet of thousands is asked less often each."""
-    desk = Desk(HostWorker("h1", "shop", "u1", FailureSettings(heartbeat=5.0, suspect_after=15.0)))
-    desk.be_reachable()
-    desk.live(60)
-    assert desk.worker.view.state is HostState.REACHABLE
-    desk.pass_time(15)
-    assert desk.worker.view.state is HostState.SUSPECT
-    desk.pass_time(30)
-    assert desk.worker.view.state is HostState.UNREACHABLE
-
-
-def test_probes_of_a_silent_host_become_rarer_and_go_on(ready: Desk) -> None:
-    asked = []
-    began = ready.now
-    while ready.now < began + 120:
-        ready.now = ready.wake_at
-        ready.feed(Woke())
-        for kind in (Ping, AskFacts):
-            while ready.calls(kind):
-                asked.append(ready.now)
-                ready.fail(kind, Trouble.SILENT)
-    gaps = [later - sooner for sooner, later in pairwise(asked)]
-    assert max(gaps) <= 6
-    assert min(gaps[-5:]) >= 3.9
-    assert ready.steps < 400
-
-
-def test_an_unusable_engine_is_refused_and_asked_again(ready: Desk) -> None:
-    ready.pass_time(1)
-    ready.fail(Ping, Trouble.UNUSABLE, "certificate has expired")
-    assert (ready.worker.view.state, ready.worker.view.detail) == (
-        HostState.REFUSED,
-        "certificate has expired",
-    )
-    for _ in range(3):
-        ready.pass_time(5)
-        ready.fail(AskFacts, Trouble.UNUSABLE, "certificate has expired")
-        assert ready.worker.view.state is HostState.REFUSED
-    ready.pass_time(5)
-    ready.answer(AskFacts, FACTS)
-    ready.show()
-    assert ready.worker.view.state is HostState.REACHABLE
-
-
-def test_a_refused_host_that_falls_silent_is_unreachable(ready: Desk) -> None:
-    ready.pass_time(1)
-    ready.fail(Ping, Trouble.UNUSABLE, "certificate has expired")
-    ready.pass_time(20)
-    assert ready.worker.view.state is HostState.UNREACHABLE
-
-
 def test_an_idle_host_is_listed_every_half_minute(ready: Desk) -> None:
     lists = []
 
@@ -245,7 +86,7 @@ def test_an_idle_host_is_listed_every_half_minute(ready: Desk) -> None:
 
 def test_events_within_fifty_milliseconds_share_a_list(ready: Desk) -> None:
     for _ in range(1000):
-        ready.feed(Stirred())
+        ready.stir()
         ready.now += 0.00004
     assert ready.calls(ListContainers) == []
     ready.pass_time(0.06)
@@ -256,7 +97,7 @@ def test_events_within_fifty_milliseconds_share_a_list(ready: Desk) -> None:
 
 
 def test_after_the_last_event_two_more_lists_look_for_what_the_engine_shows_late(ready: Desk) -> None:
-    ready.feed(Stirred())
+    ready.stir()
     ready.pass_time(0.06)
     ready.answer(ListContainers, ())
     for seconds in SETTLE_SECONDS:
@@ -267,9 +108,9 @@ def test_after_the_last_event_two_more_lists_look_for_what_the_engine_shows_late
 
 
 def test_an_event_during_a_list_is_not_lost(ready: Desk) -> None:
-    ready.feed(Stirred())
+    ready.stir()
     ready.pass_time(0.06)
-    ready.feed(Stirred())
+    ready.stir()
     ready.pass_time(0.2)
     assert len(ready.calls(ListContainers)) == 1, "one list at a time"
     ready.answer(ListContainers, ())
@@ -301,7 +142,7 @@ def test_an_unchanged_list_keeps_the_view(desk: Desk) -> None:
 def test_a_listed_container_that_is_not_ours_is_foreign(ready: Desk) -> None:
     other = listed(start(fleet_uid="u2"))
     broken = replace(listed(start(1)), labels={**listed(start(1)).labels, "rota.requests": "much"})
-    ready.feed(Stirred())
+    ready.stir()
     ready.show(other, broken)
     assert ready.worker.view.containers == ()
     assert [one.name for one in ready.worker.view.foreign] == [other.name, broken.name]
@@ -333,7 +174,7 @@ def test_created_is_pending_while_its_start_is_under_way(ready: Desk) -> None:
     action = start()
     ready.submit(action)
     ready.answer(Create, f"id-{action.name}")
-    ready.feed(Stirred())
+    ready.stir()
     ready.pass_time(0.06)
     ready.answer(ListContainers, (listed(action, "created"),))
     assert states(ready) == ["pending"]
@@ -356,7 +197,7 @@ def test_what_is_under_way_or_done_is_not_done_twice(ready: Desk) -> None:
 
 def test_a_list_asked_for_before_the_end_does_not_end_an_action(ready: Desk) -> None:
     action = start()
-    ready.feed(Stirred())
+    ready.stir()
     ready.submit(action)
     ready.pass_time(0.06)
     ready.answer(Create, "id-1")
@@ -519,7 +360,7 @@ def test_a_name_that_somebody_else_has_is_foreign(found: str | None, ready: Desk
     assert f"the name {action.name} is taken" in ready.outcomes[-1].message
     ready.show()
     assert [(one.name, one.reason) for one in ready.worker.view.foreign] == [(action.name, NAME_IS_TAKEN)]
-    ready.live(301)
+    ready.live(340)
     assert ready.worker.view.foreign == ()
 
 
@@ -527,15 +368,15 @@ def test_a_stop_signals_waits_and_removes(desk: Desk) -> None:
     one = listed(start())
     desk.be_reachable(one)
     desk.submit(stop(one))
-    assert desk.calls() == [ForbidRestart(one.id)]
+    assert desk.calls() == [SetRestarts(one.id, False)]
     assert desk.worker.view.stopping == {one.id}
-    desk.answer(ForbidRestart)
+    desk.answer(SetRestarts)
     assert desk.calls() == [Signal(one.id, "SIGQUIT")]
     desk.answer(Signal)
     assert desk.calls(Remove) == []
     desk.live(3, lambda: (one,))
     assert desk.calls(Remove) == []
-    desk.feed(Stirred())
+    desk.stir()
     desk.show(replace(one, state=ContainerState.EXITED))
     assert desk.calls(Remove) == [Remove(one.id)]
     desk.answer(Remove)
@@ -549,7 +390,7 @@ def test_a_stop_kills_after_its_grace(desk: Desk) -> None:
     one = listed(start())
     desk.be_reachable(one)
     desk.submit(stop(one, grace=5))
-    desk.answer(ForbidRestart)
+    desk.answer(SetRestarts)
     desk.answer(Signal)
     desk.live(4.9, lambda: (one,))
     assert desk.calls(Signal) == []
@@ -568,7 +409,7 @@ def test_a_stop_with_a_long_grace_holds_up_nobody(desk: Desk) -> None:
     desk.be_reachable(*olds)
     desk.submit(*(stop(one, grace=600, slot=slot) for slot, one in enumerate(olds)), start(20))
     for _ in olds:
-        desk.answer(ForbidRestart)
+        desk.answer(SetRestarts)
         desk.answer(Signal)
     assert len(desk.calls(Create)) == 1
 
@@ -578,20 +419,20 @@ def test_a_list_from_before_the_signal_does_not_end_a_wait(desk: Desk) -> None:
     one = listed(start())
     desk.be_reachable(one)
     desk.submit(stop(one))
-    desk.answer(ForbidRestart)
-    desk.feed(Stirred())
+    desk.answer(SetRestarts)
+    desk.stir()
     desk.pass_time(0.06)
     desk.answer(Signal)
     desk.answer(ListContainers, ())
     assert desk.calls(Remove) == []
 
 
-@pytest.mark.parametrize("gone_at", [ForbidRestart, Signal, Remove])
+@pytest.mark.parametrize("gone_at", [SetRestarts, Signal, Remove])
 def test_a_stop_of_what_is_gone_is_done(gone_at: type, desk: Desk) -> None:
     one = listed(start())
     desk.be_reachable(one)
     desk.submit(stop(one))
-    for kind in (ForbidRestart, Signal, Remove):
+    for kind in (SetRestarts, Signal, Remove):
         if kind is Remove:
             desk.show()
         if kind is gone_at:
@@ -605,24 +446,47 @@ def test_a_stop_of_what_has_exited_removes_it(desk: Desk) -> None:
     one = listed(start(), "exited")
     desk.be_reachable(one)
     desk.submit(stop(one))
-    desk.answer(ForbidRestart)
+    desk.answer(SetRestarts)
     desk.fail(Signal, Trouble.REJECTED, "container is not running")
     desk.show(one)
     desk.answer(Remove)
     assert desk.outcomes[0].result is Result.DONE
 
 
+def test_what_its_engine_left_half_removed_is_removed(desk: Desk) -> None:
+    """An Engine that dies while it removes a container lists it as dead, and can do nothing else to it."""
+    one = listed(start(), "dead")
+    desk.be_reachable(one)
+    desk.submit(stop(one))
+    desk.fail(SetRestarts, Trouble.REJECTED, 'container is marked for removal and cannot be "update"')
+    desk.answer(Remove)
+    assert [(done.verb, done.result) for done in desk.outcomes] == [("stop", Result.DONE)]
+
+
+def test_what_runs_and_cannot_be_kept_from_restarting_is_not_stopped(desk: Desk) -> None:
+    one = listed(start())
+    desk.be_reachable(one)
+    desk.submit(stop(one))
+    desk.fail(SetRestarts, Trouble.REJECTED, "no space left on device")
+    desk.fail(Remove, Trouble.REJECTED, "cannot remove a running container")
+    assert [(done.result, done.message) for done in desk.outcomes] == [
+        (Result.FAILED, "no space left on device")
+    ]
+    assert desk.calls(Signal) == []
+
+
 def test_a_restart_starts(desk: Desk) -> None:
     one = listed(start(), "exited")
     desk.be_reachable(one)
     desk.submit(restart(one))
+    desk.answer(SetRestarts)
     desk.answer(Start)
     assert [(done.verb, done.result) for done in desk.outcomes] == [("restart", Result.DONE)]
     desk.submit(restart(one))
     assert desk.calls(Start) == []
     desk.show(one)
     desk.submit(restart(one))
-    assert desk.calls(Start) == [Start(one.id)]
+    assert desk.calls(SetRestarts) == [SetRestarts(one.id, True)]
 
 
 def test_failures_cool_longer_each_time(ready: Desk) -> None:
@@ -671,7 +535,7 @@ def test_what_is_under_way_when_the_host_falls_silent_ends_unknown(desk: Desk) -
     desk.be_reachable(one)
     waiting, flying = stop(one), start(1)
     desk.submit(waiting, flying)
-    desk.answer(ForbidRestart)
+    desk.answer(SetRestarts)
     desk.answer(Signal)
     desk.pass_time(4)
     assert desk.worker.view.state is HostState.SUSPECT
@@ -682,15 +546,41 @@ def test_what_is_under_way_when_the_host_falls_silent_ends_unknown(desk: Desk) -
     assert desk.calls(Start) == [Start("late")], "a host that answers in time after all is gone on with"
 
 
-def test_a_late_answer_on_an_unreachable_host_is_left_to_the_next_list(ready: Desk) -> None:
+def test_a_late_answer_of_a_lost_host_is_left_to_the_next_list(ready: Desk) -> None:
     ready.submit(start())
-    ready.pass_time(11)
-    assert ready.worker.view.state is HostState.UNREACHABLE
-    ready.fail(Create, Trouble.LOST)
-    assert ready.outcomes[-1].result is Result.UNKNOWN
+    create = ready.take(Create)
+    ready.silence(11)
+    assert ready.worker.view.state is HostState.LOST
+    ready.feed(Failed(create.number, EngineError(Trouble.LOST, "no answer within 10s")))
+    assert [one.result for one in ready.outcomes] == [Result.UNKNOWN]
     assert ready.calls(Start) == []
+    ready.back()
     ready.feed(Answered(10_000, None))
     ready.feed(Failed(10_001, EngineError(Trouble.SILENT, "nobody asked")))
+    assert ready.calls(Create) == [], "nothing is repeated that was not asked for again"
+
+
+def test_a_change_that_is_answered_after_its_host_was_lost_goes_on_once_it_was_looked_at(ready: Desk) -> None:
+    ready.submit(start())
+    create = ready.take(Create)
+    ready.silence(11)
+    ready.feed(Answered(create.number, "late"))
+    assert [one.result for one in ready.outcomes] == []
+    ready.back(listed(start(), "created", id="late"))
+    assert ready.calls(Start) == [Start("late")]
+
+
+def test_a_pull_on_a_lost_host_is_given_up(ready: Desk) -> None:
+    """Its connection may be dead for many minutes, and the slot is not to wait for it."""
+    ready.submit(prepare("web:2", "always"))
+    pull = ready.take(Pull)
+    ready.silence(5)
+    assert ready.outcomes == []
+    ready.silence(6)
+    assert [(one.verb, one.result) for one in ready.outcomes] == [("image", Result.UNKNOWN)]
+    assert ready.worker.view.pulling == frozenset()
+    ready.feed(Answered(pull.number, None))
+    assert len(ready.outcomes) == 1
 
 
 def test_a_submission_of_nothing_withdraws_everything(ready: Desk) -> None:
@@ -714,7 +604,7 @@ def test_other_workloads_have_slots_of_their_own(ready: Desk) -> None:
 
 
 @pytest.mark.parametrize("sick", [AskFacts, ListContainers])
-def test_an_engine_that_answers_no_is_unreachable_and_not_unknown_for_ever(desk: Desk, sick: type) -> None:
+def test_an_engine_that_answers_no_is_suspect_and_not_unknown_for_ever(desk: Desk, sick: type) -> None:
     desk.feed(Woke())
     asked = 0
     for _ in range(2000):
@@ -728,8 +618,8 @@ def test_an_engine_that_answers_no_is_unreachable_and_not_unknown_for_ever(desk:
         if desk.now >= 130.0:
             break
         desk.feed(Woke())
-    assert desk.worker.view.state is HostState.UNREACHABLE
-    assert "500 Server Error" in desk.worker.view.detail
+    assert desk.worker.view.state is HostState.SUSPECT
+    assert desk.worker.view.detail == "its containers cannot be listed: 500 Server Error"
     assert asked <= 70, "asked again and again without a pause"
 
 

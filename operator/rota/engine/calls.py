@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from rota.core.container import Check
 from rota.core.observed import EngineFacts
 from rota.core.planning.actions import StartInstance
 from rota.engine.port import Engine, ListedContainer
@@ -37,6 +38,20 @@ class LookForImage:
 
 
 @dataclass(frozen=True, slots=True)
+class AskReference:
+    """What an image on the host is beyond its name."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskRegistry:
+    """What the registry calls an image now."""
+
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pull:
     image: str
 
@@ -49,7 +64,14 @@ class CreateVolume:
 
 @dataclass(frozen=True, slots=True)
 class Create:
+    """Make the container of `action` from the image that was resolved, or from the one in its spec where none
+    was."""
+
     action: StartInstance
+
+    @property
+    def image(self) -> str:
+        return self.action.image or self.action.container.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +80,9 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class ForbidRestart:
+class SetRestarts:
     container_id: str
+    restarts: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +96,40 @@ class Remove:
     container_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class AskLastWords:
+    container_id: str
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskPort:
+    """Ask a published port from outside. It says nothing of the Engine, whether it answers or not."""
+
+    address: str
+    port: int
+    check: Check
+
+
 Call = (
     AskFacts
     | Ping
     | ListContainers
     | FindContainer
     | LookForImage
+    | AskReference
+    | AskRegistry
     | Pull
     | CreateVolume
     | Create
     | Start
-    | ForbidRestart
+    | SetRestarts
     | Signal
     | Remove
+    | AskLastWords
+    | AskPort
 )
-Answer = EngineFacts | tuple[ListedContainer, ...] | ListedContainer | str | bool | None
+Answer = EngineFacts | tuple[ListedContainer, ...] | tuple[str, ...] | ListedContainer | str | bool | None
 
 
 def perform(call: Call, engine: Engine) -> Answer:
@@ -101,8 +143,14 @@ def perform(call: Call, engine: Engine) -> Answer:
             return engine.find(name)
         case LookForImage(image):
             return engine.has_image(image)
+        case AskReference(image):
+            return engine.image_reference(image)
+        case AskRegistry(image):
+            return engine.registry_reference(image)
         case Create(action):
             return engine.create(action)
+        case AskLastWords(container_id, lines):
+            return engine.last_words(container_id, lines)
         case Ping():
             engine.ping()
         case Pull(image):
@@ -111,12 +159,14 @@ def perform(call: Call, engine: Engine) -> Answer:
             engine.create_volume(name, labels)
         case Start(container_id):
             engine.start(container_id)
-        case ForbidRestart(container_id):
-            engine.forbid_restart(container_id)
+        case SetRestarts(container_id, restarts):
+            engine.set_restarts(container_id, restarts=restarts)
         case Signal(container_id, signal):
             engine.signal(container_id, signal)
         case Remove(container_id):
             engine.remove(container_id)
+        case AskPort(address, port, check):
+            engine.check(address, port, check)
         case _:
             assert_never(call)
     return None

@@ -9,15 +9,16 @@ from rota.core.planning.actions import StartInstance
 from rota.engine.labels import labels_for
 
 _NANOSECONDS = 1_000_000_000
-_RESTART = "always"
+ALWAYS = {"Name": "always"}
 """`unless-stopped` stays down after an Engine crash."""
+NEVER = {"Name": "no"}
 
 
 def container_body(action: StartInstance) -> dict[str, Any]:
     """The create request of `action`, in the Engine API's own names and units."""
     spec = action.container
     body: dict[str, Any] = {
-        "Image": spec.image,
+        "Image": action.image or spec.image,
         "Labels": labels_for(action),
         "Env": [f"{key}={value}" for key, value in sorted(spec.environment.items())],
         "ExposedPorts": {f"{port.target}/{port.protocol}": {} for port in action.ports},
@@ -40,7 +41,7 @@ def container_body(action: StartInstance) -> dict[str, Any]:
 def _host_config(action: StartInstance) -> dict[str, Any]:
     spec = action.container
     config: dict[str, Any] = {
-        "RestartPolicy": {"Name": _RESTART},
+        "RestartPolicy": ALWAYS if action.restarts else NEVER,
         "PortBindings": {
             f"{port.target}/{port.protocol}": [{"HostPort": str(port.published)}] for port in action.ports
         },

@@ -2,7 +2,7 @@
 
 The SDK's own timeout is for each read, so a server that drips bytes would hold a call for ever. Here the
 answer as a whole has to arrive in time, headers and body. Neither the environment nor the settings of
-the Docker CLI are read.
+the Docker CLI are read. Only what changes something goes this way; see `docker_wire.py` for the rest.
 """
 
 from __future__ import annotations
@@ -11,33 +11,22 @@ import http.client
 import io
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from weakref import WeakSet
 
 import docker
 import requests
-from docker.errors import create_api_error_from_http_exception
 from docker.tls import TLSConfig
 from docker.utils import parse_host
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from rota.clock import SystemClock
+from rota.engine.docker_http import KEEP_ALIVE, MOST_ANSWER_BYTES
 
-MOST_ANSWER_BYTES = 64 << 20
-"""No list of containers is longer; an Engine that says more is not believed."""
-_KEEP_ALIVE = [
-    *HTTPConnection.default_socket_options,
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-]
-"""An event stream whose other end is gone without a word is noticed after 25 seconds."""
 _clock = SystemClock()
 
 
@@ -80,18 +69,6 @@ class BoundedClient(docker.APIClient):
 
     def speak(self, version: str) -> None:
         self._version = version
-
-    def listen(
-        self, filters: Mapping[str, list[str]]
-    ) -> tuple[Iterator[Mapping[str, Any]], Callable[[], None]]:
-        """The events from now on, without end, and what ends them. The Engine's consent has the deadline."""
-        events = self.events(filters=dict(filters), decode=True)
-        response = self._answer
-        assert response is not None
-        if response.status_code != HTTPStatus.OK:
-            raise create_api_error_from_http_exception(requests.HTTPError(response=response))
-        cast(BoundedResponse, response.raw._fp).be_endless()  # noqa: SLF001 - where the SDK, too, finds it
-        return events, self.abort
 
     def abort(self) -> None:
         """End what is under way, in whatever thread, and refuse what would follow."""
@@ -142,10 +119,6 @@ class BoundedResponse(http.client.HTTPResponse):
         self._bounded = _BoundedReader(self.fp.detach(), sock)
         self.fp = io.BufferedReader(self._bounded)
 
-    def be_endless(self) -> None:
-        """From now on it may take for ever: a stream."""
-        self._bounded.release()
-
 
 class _BoundedReader(io.RawIOBase):
     """Reads a socket until its timeout has passed once, counted from now."""
@@ -154,27 +127,22 @@ class _BoundedReader(io.RawIOBase):
         self._raw = raw
         self._sock = sock
         seconds = sock.gettimeout()
-        self._until = None if seconds is None else _clock.now().mono + seconds
+        self._until = _clock.now().mono + (seconds or 0.0)
         self._left = MOST_ANSWER_BYTES
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        if self._until is not None:
-            left = self._until - _clock.now().mono
-            if left <= 0:
-                raise TimeoutError("timed out")
-            if self._left <= 0:
-                raise ConnectionError(f"more than {MOST_ANSWER_BYTES} bytes")
-            self._sock.settimeout(left)
+        left = self._until - _clock.now().mono
+        if left <= 0:
+            raise TimeoutError("timed out")
+        if self._left <= 0:
+            raise ConnectionError(f"more than {MOST_ANSWER_BYTES} bytes")
+        self._sock.settimeout(left)
         count = self._raw.readinto(buffer)
         self._left -= count or 0
         return count
-
-    def release(self) -> None:
-        self._until = None
-        self._sock.settimeout(None)
 
     def close(self) -> None:
         self._raw.close()
@@ -231,5 +199,5 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def __init__(self, pools: Mapping[str, Callable[..., Any]]) -> None:
         super().__init__()
-        self.poolmanager.connection_pool_kw["socket_options"] = _KEEP_ALIVE
+        self.poolmanager.connection_pool_kw["socket_options"] = list(KEEP_ALIVE)
         self.poolmanager.pool_classes_by_scheme = pools

@@ -1,84 +1,70 @@
 """An Engine in memory with the traits of a real one: for the demo without root, for tests, for simulations.
 
-It refuses names that are taken, loses answers after the change took effect, leaves containers created
-but not started, comes back from a crash as restart policies say, hangs, refuses, and takes time to be
-healthy. Time is the clock's; nothing here waits.
+It refuses names and ports that are taken, runs out of disk, loses answers after the change took effect,
+leaves containers created but not started, comes back from a crash as restart policies say, hangs, refuses, is
+cut off, and takes time to be healthy. Time is the clock's; nothing here waits.
 """
 
 from __future__ import annotations
 
 import hashlib
-import queue
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from rota.clock import Clock
-from rota.core.observed import ContainerState, EngineFacts, Health
+from rota.core.container import Check
+from rota.core.observed import ContainerState, EngineFacts
 from rota.core.planning.actions import StartInstance
 from rota.engine.labels import FLEET, labels_for
-from rota.engine.memory_container import Behaviour, ImageTraits, MemoryContainer
+from rota.engine.memory_container import ImageTraits, MemoryContainer
+from rota.engine.memory_machine import RUNS, MemoryMachine, MemoryStream
+from rota.engine.memory_output import MemoryOutput
+from rota.engine.memory_registry import MemoryRegistry
 from rota.engine.port import EngineError, ListedContainer, Trouble
 
 __all__ = ["ImageTraits", "MemoryEngine", "MemoryStream"]
-_RUNS = (ContainerState.RUNNING, ContainerState.PAUSED)
+_ACTIVE = (*RUNS, ContainerState.RESTARTING)
+_READS = frozenset(
+    ("facts", "ping", "list", "find", "image", "events", "registry", "words", "check", "clock", "logs", "run")
+)
 
 
 @dataclass(slots=True)
 class _Faults:
+    """What is wrong. `silence` is what a call that is not answered means to whoever makes it."""
+
     refusing: bool = False
-    silent: bool = False
+    silence: Trouble | None = None
     lost_answers: int = 0
     calls: Counter[str] = field(default_factory=Counter)
 
 
-class MemoryStream:
-    """Events of one fleet on one engine. Ends with an `EngineError`: when closed, when the engine fails."""
+class MemoryEngine(MemoryMachine):
+    """One engine and its containers. The first half is the port, the second what tests do to it.
 
-    def __init__(self, engine: MemoryEngine, fleet: str) -> None:
-        self._engine = engine
-        self.fleet = fleet
-        self.items: queue.SimpleQueue[str | EngineError] = queue.SimpleQueue()
-
-    def __iter__(self) -> Iterator[str]:
-        while not isinstance(item := self._next(), EngineError):
-            yield item
-        raise item
-
-    def _next(self) -> str | EngineError:
-        """The next event; health changes and exits that are due by now are noticed here."""
-        while True:
-            try:
-                return self.items.get(timeout=self._engine.seconds_to_change())
-            except queue.Empty:
-                self._engine.settle()
-
-    def close(self) -> None:
-        self._engine.forget(self)
-        self.items.put(EngineError(Trouble.SILENT, "the event stream ended"))
-
-
-class MemoryEngine:
-    """One engine and its containers. The first half is the port, the second what tests do to it."""
+    `images` are the names, digests and ids that are on the host. Every name is in its registry but those that
+    are `unpullable` from here.
+    """
 
     def __init__(self, name: str, clock: Clock, *, cpu: int = 4000, memory: int = 8 << 30) -> None:
-        self._name = name
-        self._clock = clock
+        super().__init__(name, clock)
         self._facts = EngineFacts(f"memory-{name}", "1.41", "memory", cpu, memory)
-        self._lock = threading.RLock()
-        self._containers: dict[str, MemoryContainer] = {}
-        self._streams: list[MemoryStream] = []
         self._faults = _Faults()
-        self._count = 0
+        self._references: dict[str, str] = {}
+        self._outputs: dict[str, list[MemoryOutput]] = {}
+        self.registry = MemoryRegistry()
         self.volumes: dict[str, Mapping[str, str]] = {}
         self.images: set[str] = set()
         self.unpullable: set[str] = set()
-        self.traits: dict[str, ImageTraits] = {}
-        self.behaviour: Behaviour = lambda image, _: self.traits.get(image, ImageTraits())
-        self.changes = 0
-        """Grows with every change of a container: as long as it does not, all of them are as they were."""
+        self.disk_full = False
+        self.taken_ports: set[int] = set()
+        """Host ports that a program beside the Engine has."""
+        self.deaf: set[str] = set()
+        """Names of containers whose ports do not answer, whatever their image."""
+        self.clock_ahead = timedelta()
 
     # --- the port
 
@@ -89,40 +75,52 @@ class MemoryEngine:
     def ping(self) -> None:
         self._answer("ping")
 
+    def clock(self) -> datetime:
+        self._answer("clock")
+        return self._clock.now().wall + self.clock_ahead
+
     def containers(self, fleet: str) -> tuple[ListedContainer, ...]:
         self._answer("list")
-        with self._lock:
-            self.settle()
-            return tuple(
-                self._listed(one) for one in self._containers.values() if one.labels.get(FLEET) == fleet
-            )
+        return tuple(one for one in self.all_containers() if one.labels.get(FLEET) == fleet)
 
     def find(self, name: str) -> ListedContainer | None:
         self._answer("find")
-        with self._lock:
-            self.settle()
-            return next((self._listed(one) for one in self._containers.values() if one.name == name), None)
+        return next((one for one in self.all_containers() if one.name == name), None)
 
     def has_image(self, image: str) -> bool:
         self._answer("image")
-        return image in self.images
+        return self._has(image)
+
+    def image_reference(self, image: str) -> str | None:
+        self._answer("image")
+        return self._reference(image) if self._has(image) else None
+
+    def registry_reference(self, image: str) -> str:
+        self._answer("registry")
+        return self._ask_registry(image)
 
     def pull(self, image: str) -> None:
         self._answer("pull")
-        if image in self.unpullable:
-            raise EngineError(Trouble.REJECTED, f"pull of {image}: no such image in its registry")
-        self.images.add(image)
+        try:
+            reference = self._ask_registry(image)
+            self._need_disk()
+        except EngineError as error:
+            raise EngineError(error.trouble, f"pull of {image}: {error}") from error
+        self.images |= {image, reference}
+        self._references[image] = reference
 
     def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         with self._change("volume"):
             self.volumes.setdefault(name, dict(labels))
 
     def create(self, action: StartInstance) -> str:
+        image = action.image or action.container.image
         with self._change("create"):
-            if action.container.image not in self.images:
-                raise EngineError(Trouble.NO_IMAGE, f"no such image: {action.container.image}")
+            if not self._has(image):
+                raise EngineError(Trouble.NO_IMAGE, f"no such image: {image}")
             if any(one.name == action.name for one in self._containers.values()):
                 raise EngineError(Trouble.NAME_TAKEN, f"the name {action.name} is in use")
+            self._need_disk()
             for volume in action.volumes:
                 self.volumes.setdefault(volume.name, {})
             check = action.container.healthcheck
@@ -134,49 +132,105 @@ class MemoryEngine:
                 ports=action.ports,
                 checked=check is not None and not check.disabled,
                 stop_signal=action.container.stop_signal,
+                restart="always" if action.restarts else "no",
+                created=self._created(),
             )
-            self._put(one)
+            self._containers[one.id] = one
+            self._tell("create", one)
             return one.id
 
     def start(self, container_id: str) -> None:
         with self._change("start"):
             one = self._get(container_id)
-            if one.state in _RUNS:
+            if one.state in _ACTIVE:
                 return
             taken = {
                 (port.published, port.protocol)
                 for other in self._containers.values()
-                if other.state in _RUNS
+                if other.state in RUNS
                 for port in other.ports
             }
             for port in one.ports:
                 if (port.published, port.protocol) in taken:
                     raise EngineError(Trouble.REJECTED, f"port {port.published} is already allocated")
-            self._run(one)
+                if port.published in self.taken_ports:
+                    raise EngineError(
+                        Trouble.REJECTED, f"bind of port {port.published}: address already in use"
+                    )
+            self._run(replace(one, restarts=0))
+            self.settle()
 
-    def forbid_restart(self, container_id: str) -> None:
+    def set_restarts(self, container_id: str, *, restarts: bool) -> None:
         with self._change("update"):
-            self._put(replace(self._get(container_id), restart="no"))
+            one = self._get(container_id)
+            self._containers[container_id] = replace(one, restart="always" if restarts else "no")
+            self._tell("update", one)
 
     def signal(self, container_id: str, signal: str) -> None:
         with self._change("signal"):
             one = self._get(container_id)
-            if one.state not in _RUNS:
+            if one.state not in _ACTIVE:
                 raise EngineError(Trouble.REJECTED, f"container {one.name} is not running")
-            if signal == "SIGKILL":
-                self._put(replace(one, ends_at=self._now(), exit_code=137))
-            elif signal == one.stop_signal and one.ends_at is None:
+            self._tell("kill", one)
+            if one.state is ContainerState.RESTARTING:  # it is not brought back
+                self._containers[one.id] = replace(one, state=ContainerState.EXITED, restarts_at=None)
+            elif signal == "SIGKILL":
+                self._ask_to_end(one, 0.0, 137)
+            elif signal == one.stop_signal and not one.ends_asked:
                 traits = self._traits(one)
-                self._put(replace(one, ends_at=self._now() + traits.stop_takes, exit_code=traits.exit_code))
+                self._ask_to_end(one, traits.stop_takes, traits.exit_code)
             self.settle()
 
     def remove(self, container_id: str) -> None:
         with self._change("remove"):
             one = self._get(container_id)
-            if one.state in _RUNS:
+            if one.state in _ACTIVE:
                 raise EngineError(Trouble.REJECTED, f"container {one.name} is running")
-            del self._containers[container_id]
-            self._tell("destroy", one)
+            self._drop(one)
+
+    def last_words(self, container_id: str, lines: int) -> tuple[str, ...]:
+        self._answer("words")
+        with self._lock:
+            return self._get(container_id).log[-lines:] if lines > 0 else ()
+
+    def check(self, address: str, port: int, check: Check) -> None:
+        """The host is asked, not its Engine: one that hangs or is down changes nothing."""
+        with self._lock:
+            self._faults.calls["check"] += 1
+            self.settle()
+            if self._faults.silence is Trouble.SILENT:
+                raise EngineError(Trouble.SILENT, f"{address}:{port}: no answer within {check.timeout:g}s")
+            found = (
+                one
+                for one in self._containers.values()
+                if one.state is ContainerState.RUNNING and any(own.published == port for own in one.ports)
+            )
+            one = next(found, None)
+            after = self._traits(one).answers_after if one is not None else None
+            deaf = one is None or after is None or one.name in self.deaf
+            if deaf or one is None or self._now() < one.started_at + (after or 0.0):
+                raise EngineError(Trouble.REFUSED, f"{address}:{port}: connection refused")
+
+    def logs(self, container_id: str, *, lines: int, follow: bool) -> MemoryOutput:
+        self._answer("logs")
+        with self._lock:
+            one = self._get(container_id)
+            last = one.log[-lines:] if lines > 0 else ()
+            ended = not follow or one.state not in _ACTIVE
+            output = MemoryOutput((f"{line}\n".encode() for line in last), ended=ended)
+            if not ended:
+                self._outputs.setdefault(container_id, []).append(output)
+            return output
+
+    def run(self, container_id: str, command: tuple[str, ...]) -> MemoryOutput:
+        self._answer("run")
+        with self._lock:
+            one = self._get(container_id)
+            if one.state is not ContainerState.RUNNING:
+                raise EngineError(Trouble.REJECTED, f"container {one.name} is not running")
+            known = self._traits(one).commands.get(command)
+            text, code = known or (f"exec: {command[0]}: executable file not found in $PATH\n", 127)
+            return MemoryOutput([text.encode()] if text else [], ended=True, exit_code=code)
 
     def events(self, fleet: str) -> MemoryStream:
         self._answer("events")
@@ -189,19 +243,22 @@ class MemoryEngine:
         with self._lock:
             for stream in list(self._streams):
                 stream.close()
+            for outputs in self._outputs.values():
+                for output in outputs:
+                    output.close()
+            self._outputs.clear()
 
     # --- what happens to it
 
     @property
     def writes(self) -> int:
         """How many changing calls have arrived; a second pass over an unchanged fleet adds none."""
-        reads = ("facts", "ping", "list", "find", "image", "events")
-        return sum(count for call, count in self._faults.calls.items() if call not in reads)
+        return sum(count for call, count in self._faults.calls.items() if call not in _READS)
 
     @property
     def answers(self) -> bool:
         """Whether calls reach it and are answered."""
-        return not self._faults.refusing and not self._faults.silent
+        return not self._faults.refusing and self._faults.silence is None
 
     def refuse(self) -> None:
         """The Engine is down, its containers go on: connections are refused, the stream ends."""
@@ -210,113 +267,107 @@ class MemoryEngine:
 
     def hang(self) -> None:
         """The Engine accepts and never answers; every call ends at its deadline, here at once."""
-        self._faults.silent = True
+        self._be_silent(Trouble.HUNG)
+
+    def cut(self) -> None:
+        """The host is cut off: nothing of it answers, and what it tells comes once it is healed."""
+        self._be_silent(Trouble.SILENT)
 
     def heal(self) -> None:
-        self._faults.refusing = self._faults.silent = False
-        self._faults.lost_answers = 0
+        with self._lock:
+            self._faults.refusing, self._faults.silence = False, None
+            self._faults.lost_answers = 0
+            withheld, self._withheld = self._withheld or [], None
+            for stream, event in withheld:
+                stream.items.put(event)
 
     def lose_answers(self, count: int) -> None:
         """The next `count` changes take effect, and their answers are lost."""
         self._faults.lost_answers = count
 
     def crash_and_restart(self) -> None:
-        """The Engine is killed and started: what has policy `always` runs again, the rest stays exited."""
+        """The Engine is killed and started: what has policy `always` runs again, stopped by hand or not; the
+        rest stays exited."""
         self.close()
         with self._lock:
             for one in list(self._containers.values()):
-                if one.state in _RUNS:
-                    self.die(one.name, 137)
+                if one.state is ContainerState.CREATED:
+                    continue
+                if one.state in _ACTIVE:
+                    one = self._exit(one, 137)
+                if one.restart == "always":
+                    self._run(replace(one, restarts=0))
 
-    def die(self, name: str, exit_code: int = 1) -> None:
-        """Its program ends by itself: what has policy `always` runs again."""
+    def replace_machine(self, number: int = 2) -> None:
+        """Another machine takes its place under the same name: another Engine, with nothing on it."""
+        self.close()
         with self._lock:
-            one = self._named(name)
-            if one.restart == "always":
-                self._run(one)
-            else:
-                self._put(replace(one, state=ContainerState.EXITED, ends_at=None, exit_code=exit_code))
+            self._facts = replace(self._facts, id=f"memory-{self._name}-{number}")
+            self._containers.clear()
+            self.volumes, self.images = {}, set()
+            self.changes += 1
 
-    def stop_by_hand(self, name: str) -> None:
-        """`docker stop`: the restart policy does not bring it back."""
-        with self._lock:
-            one = self._named(name)
-            code = self._traits(one).exit_code
-            self._put(replace(one, state=ContainerState.EXITED, exit_code=code, ends_at=None))
+    def build(self, image: str) -> str:
+        """An image is made here and never pushed; its id."""
+        made = f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+        self.images |= {image, made}
+        self._references[image] = made
+        return made
 
-    def remove_by_hand(self, name: str) -> None:
-        """`docker rm -f`."""
+    def write(self, name: str, line: str) -> None:
+        super().write(name, line)
         with self._lock:
-            one = self._containers.pop(self._named(name).id)
-            self._tell("destroy", one)
-
-    def add_foreign(self, name: str, labels: Mapping[str, str] | None = None) -> str:
-        """A container that somebody else made; its id."""
-        with self._lock:
-            one = MemoryContainer(
-                id=self._new_id(name),
-                name=name,
-                labels=dict(labels or {}),
-                image="foreign",
-                state=ContainerState.RUNNING,
-            )
-            self._put(one)
-            return one.id
-
-    def all_containers(self) -> tuple[ListedContainer, ...]:
-        """Everything there is, seen past every fault."""
-        with self._lock:
-            self.settle()
-            return tuple(self._listed(one) for one in self._containers.values())
+            for output in self._outputs.get(self._named(name).id, ()):
+                output.write(f"{line}\n".encode())
 
     # --- inner workings
 
-    def seconds_to_change(self) -> float:
-        """Until the next health change or exit that only time brings, a second where nothing is due."""
-        at = self.changes_at
-        return 1.0 if at is None else max(at - self._now(), 0.001)
-
-    @property
-    def changes_at(self) -> float | None:
-        """When time alone brings the next health change or exit; None where nothing is due."""
+    def _be_silent(self, silence: Trouble) -> None:
         with self._lock:
-            due = [one.ends_at for one in self._containers.values() if one.ends_at is not None]
-            due += [one.started_at + after for one, after in self._unhealthy()]
-            return min(due, default=None)
+            self._faults.silence = silence
+            self._withheld = self._withheld or []
 
-    def settle(self) -> None:
-        """Let what is due happen: exits, and the events of health changes."""
-        with self._lock:
-            now = self._now()
-            for one in list(self._containers.values()):
-                if one.ends_at is not None and one.ends_at <= now and one.state in _RUNS:
-                    self._put(replace(one, state=ContainerState.EXITED, ends_at=None))
-            for one, after in self._unhealthy():
-                if now >= one.started_at + after:
-                    self._containers[one.id] = replace(one, told_healthy=True)
-                    self._tell("health_status", one)
+    def _has(self, image: str) -> bool:
+        return image in self.images or any(self._reference(name) == image for name in self.images)
 
-    def forget(self, stream: MemoryStream) -> None:
-        """Tell it nothing more."""
-        with self._lock:
-            self._streams = [other for other in self._streams if other is not stream]
+    def _reference(self, image: str) -> str:
+        """The digest that an image was pulled by; of one that was there from the start, its registry's."""
+        if "@" in image or image.startswith("sha256:"):
+            return image
+        if image not in self._references:
+            self._references[image] = self.registry.digest(image)
+        return self._references[image]
 
-    def _unhealthy(self) -> list[tuple[MemoryContainer, float]]:
-        """What will be healthy and was not told to be, and after how long."""
-        return [
-            (one, after)
-            for one in self._containers.values()
-            if one.checked and one.state is ContainerState.RUNNING and not one.told_healthy
-            if (after := self._traits(one).healthy_after) is not None
-        ]
+    def _ask_registry(self, image: str) -> str:
+        if image in self.unpullable or self.registry.name_of(image) in self.unpullable:
+            raise EngineError(Trouble.REJECTED, "no such image in its registry")
+        return self.registry.reference(image)
 
-    def _answer(self, call: str, silence: Trouble = Trouble.SILENT) -> None:
+    def _need_disk(self) -> None:
+        if self.disk_full:
+            raise EngineError(Trouble.REJECTED, "no space left on device")
+
+    def _ask_to_end(self, one: MemoryContainer, seconds: float, code: int) -> None:
+        ends_at = self._now() + seconds
+        self._containers[one.id] = replace(
+            one, ends_at=ends_at, ends_with=code, ends_oom=False, ends_asked=True
+        )
+
+    def _exit(self, one: MemoryContainer, code: int) -> MemoryContainer:
+        for output in self._outputs.pop(one.id, ()):
+            output.end()
+        return super()._exit(one, code)
+
+    def _answer(self, call: str, silence: Trouble | None = None) -> None:
+        """Raise where the call is not answered; `silence` is what that means, else what the fault says."""
         with self._lock:
             self._faults.calls[call] += 1
         if self._faults.refusing:
             raise EngineError(Trouble.REFUSED, "connection refused: is the Engine running?")
-        if self._faults.silent:
-            raise EngineError(silence, "no answer within the deadline")
+        if self._faults.silence is Trouble.SILENT:
+            raise EngineError(Trouble.SILENT, "no connection to the Engine")
+        if self._faults.silence is not None:
+            raise EngineError(silence or self._faults.silence, "no answer within the deadline")
 
     @contextmanager
     def _change(self, call: str) -> Iterator[None]:
@@ -327,62 +378,3 @@ class MemoryEngine:
         if self._faults.lost_answers > 0:
             self._faults.lost_answers -= 1
             raise EngineError(Trouble.LOST, f"the answer to {call} was lost")
-
-    def _new_id(self, name: str) -> str:
-        self._count += 1
-        return hashlib.sha256(f"{self._name}/{name}/{self._count}".encode()).hexdigest()
-
-    def _put(self, one: MemoryContainer) -> None:
-        self._containers[one.id] = one
-        self._tell(one.state, one)
-
-    def _run(self, one: MemoryContainer) -> None:
-        self._put(
-            replace(
-                one,
-                state=ContainerState.RUNNING,
-                started_at=self._now(),
-                told_healthy=False,
-                ends_at=None,
-                exit_code=None,
-            )
-        )
-
-    def _get(self, container_id: str) -> MemoryContainer:
-        if container_id not in self._containers:
-            raise EngineError(Trouble.NOT_FOUND, f"no such container: {container_id[:12]}")
-        return self._containers[container_id]
-
-    def _named(self, name: str) -> MemoryContainer:
-        return next(one for one in self._containers.values() if one.name == name)
-
-    def _tell(self, event: str, one: MemoryContainer) -> None:
-        self.changes += 1
-        for stream in self._streams:
-            if one.labels.get(FLEET) == stream.fleet:
-                stream.items.put(event)
-
-    def _traits(self, one: MemoryContainer) -> ImageTraits:
-        return self.behaviour(one.image, one.id)
-
-    def _now(self) -> float:
-        return self._clock.now().mono
-
-    def _listed(self, one: MemoryContainer) -> ListedContainer:
-        return ListedContainer(
-            id=one.id,
-            name=one.name,
-            labels=one.labels,
-            state=one.state,
-            health=self._health(one),
-            ports=tuple(sorted(one.ports)) if one.state in _RUNS else (),
-            exit_code=one.exit_code if one.state is ContainerState.EXITED else None,
-        )
-
-    def _health(self, one: MemoryContainer) -> Health:
-        after = self._traits(one).healthy_after
-        if not one.checked or one.state not in _RUNS:
-            return Health.NONE
-        if after is None:
-            return Health.UNHEALTHY
-        return Health.HEALTHY if self._now() >= one.started_at + after else Health.STARTING

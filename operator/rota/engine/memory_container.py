@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rota.core.observed import ContainerState, PublishedPort
 
@@ -13,6 +13,10 @@ class ImageTraits:
     """How containers of an image behave: seconds until healthy (None: never), seconds that a stop takes,
     the code they end with when asked to.
 
+    `lives`: seconds after which the program ends by itself (None: it does not), with `dies_with`, or for lack
+    of memory. `answers_after`: seconds until its ports answer (None: they never do). `writes` are the lines
+    of its log, written when it starts; `commands` what can be run in it, with what that writes and its code.
+
     The seconds that a pull and a creation take pass with whoever makes the call, where time is stepped; the
     engine itself answers at once.
     """
@@ -20,6 +24,12 @@ class ImageTraits:
     healthy_after: float | None = 0.0
     stop_takes: float = 0.0
     exit_code: int = 0
+    lives: float | None = None
+    dies_with: int = 1
+    out_of_memory: bool = False
+    answers_after: float | None = 0.0
+    writes: tuple[str, ...] = ()
+    commands: Mapping[tuple[str, ...], tuple[str, int]] = field(default_factory=dict)
     pull_takes: float = 0.0
     create_takes: float = 0.0
 
@@ -30,7 +40,12 @@ Behaviour = Callable[[str, str], ImageTraits]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryContainer:
-    """One container. Instants are monotonic seconds; `ends_at` is when an exit that was asked for comes."""
+    """One container. Instants are monotonic seconds, `created` is in seconds since 1970.
+
+    `ends_at` is when its program ends, by itself unless it was asked to, with code `ends_with`; `restarts_at`
+    when its Engine brings it back, `restarts` how often it has in a row. `told` is the health that events
+    have told.
+    """
 
     id: str
     name: str
@@ -41,7 +56,15 @@ class MemoryContainer:
     checked: bool = False
     stop_signal: str = "SIGTERM"
     restart: str = "always"
+    created: int = 0
     started_at: float = 0.0
-    told_healthy: bool = False
+    told: str = ""
+    sick: bool = False
+    log: tuple[str, ...] = ()
     exit_code: int | None = None
     ends_at: float | None = None
+    ends_with: int = 0
+    ends_oom: bool = False
+    ends_asked: bool = False
+    restarts: int = 0
+    restarts_at: float | None = None

@@ -1,7 +1,8 @@
 """The only owner of threads and sockets: makes the workers' calls and feeds them the answers.
 
-One loop thread steps the workers of all hosts; each host has a few threads of its own for its calls,
-so that a host that hangs delays nobody else. Views and outcomes leave as immutable values.
+One loop thread steps the workers of all hosts. There are always as many threads as calls under way, so that a
+host that hangs delays nobody else; what a host may have under way is bounded by its lanes. Views and outcomes
+leave as immutable values.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import heapq
 import queue
+import resource
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +25,15 @@ from rota.core.model import FailureSettings
 from rota.core.observed import HostView, Outcome
 from rota.core.planning.actions import Action
 from rota.engine.calls import perform
+from rota.engine.liveness import MOST_PROBES
 from rota.engine.port import Engine, EngineError, EventStream, Trouble
+from rota.engine.port_checks import MOST_CHECKS
 from rota.engine.workbench import MOST_CALLS, MOST_PULLS
-from rota.engine.worker import (
+from rota.engine.worker import HostWorker
+from rota.engine.worker_events import (
     Answered,
     Asked,
     Failed,
-    HostWorker,
     Lane,
     Stirred,
     StreamBroke,
@@ -45,16 +50,28 @@ QUEUE_SIZE = 10_000
 """Events waiting for the loop. A full queue makes call threads wait, never the loop."""
 MOST_OUTCOMES = 10_000
 JOIN_SECONDS = 2.0
-THREADS = {Lane.WATCH: 1, Lane.WORK: MOST_CALLS, Lane.PULL: MOST_PULLS}
+MOST_AT_ONCE = {
+    Lane.WATCH: MOST_PROBES + 1,
+    Lane.WORK: MOST_CALLS,
+    Lane.PULL: MOST_PULLS,
+    Lane.CHECK: MOST_CHECKS,
+}
+IDLE_SECONDS = 60.0
+"""A thread that had nothing to do for so long ends."""
+MOST_SOCKETS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSetup:
-    """How a host is reached: what, when it changes, needs a new connection."""
+    """How a host is reached: what, when it changes, needs a new connection.
+
+    `address` is where its published ports are reached.
+    """
 
     name: str
     endpoint: str
     tls: str | None
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,42 +112,85 @@ class _Member:
     fleet: str
     engine: Engine
     worker: HostWorker
-    lanes: dict[Lane, _Threads]
+    lanes: dict[Lane, _Bounded]
     stream: EventStream | None = None
     wake_at: float = 0.0
     closed: bool = False
 
 
 class _Threads:
-    """Up to `count` threads that make calls, started as they are needed.
+    """Threads that make calls: for every job an idle one or a new one, so that no job waits for another.
 
-    Daemon threads, unlike those of an executor: a call that lasts must not hold up the end of the daemon.
+    They are started by a thread of their own: a start lasts until the new thread had its first turn, which is
+    long while hundreds of others want theirs. Daemon threads, unlike those of an executor: a call that lasts
+    must not hold up the end of the daemon.
     """
 
-    def __init__(self, name: str, count: int) -> None:
-        self._name = name
-        self._missing = count
+    def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._missing: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
+        threading.Thread(target=self._start, name="rota-threads", daemon=True).start()
 
     def submit(self, job: Callable[[], None]) -> None:
         self._jobs.put(job)
-        if self._missing and not self._idle.acquire(blocking=False):
-            self._missing -= 1
-            threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        if not self._idle.acquire(blocking=False):
+            self._missing.put(True)
 
     def close(self) -> None:
-        """Let every thread end after the job it has; jobs that have not begun are dropped."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._jobs.get_nowait()
+        """Let every thread end after the job it has."""
+        self._missing.put(False)
         self._jobs.put(None)
 
+    def _start(self) -> None:
+        while self._missing.get():
+            if not self._idle.acquire(blocking=False):  # nobody has become idle since
+                threading.Thread(target=self._run, name="rota-call", daemon=True).start()
+
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                if self._idle.acquire(blocking=False):
+                    return
+                continue  # a job is on its way to this thread
+            if job is None:
+                break
             job()
             self._idle.release()
         self._jobs.put(None)  # for the next thread
+
+
+class _Bounded:
+    """Jobs of one lane of one host: at most `most` at once, the others in their order."""
+
+    def __init__(self, threads: _Threads, most: int) -> None:
+        self._threads = threads
+        self._room = most
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._lock = threading.Lock()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        with self._lock:
+            if self._room == 0:
+                self._waiting.append(job)
+                return
+            self._room -= 1
+        self._threads.submit(partial(self._run, job))
+
+    def close(self) -> None:
+        """Drop what has not begun."""
+        with self._lock:
+            self._waiting.clear()
+
+    def _run(self, job: Callable[[], None]) -> None:
+        job()
+        with self._lock:
+            following = self._waiting.popleft() if self._waiting else None
+            self._room += following is None
+        if following is not None:
+            self._threads.submit(partial(self._run, following))
 
 
 class Runner:
@@ -142,10 +202,12 @@ class Runner:
         self._open_engine = open_engine
         self._clock = clock
         self._on_change = on_change
+        _allow_many_sockets()
         self._fleet: FleetSetup | None = None
         self._members: dict[str, _Member] = {}
         self._events: queue.Queue[tuple[str, HostWorker | None, WorkerEvent] | None] = queue.Queue(QUEUE_SIZE)
         self._timers: list[tuple[float, str]] = []
+        self._threads = _Threads()
         self._lock = threading.Lock()
         self._views: dict[str, HostView] = {}
         self._outcomes: list[Outcome] = []
@@ -193,10 +255,11 @@ class Runner:
         self._members.clear()
         self._events.put(None)
         self._loop.join(JOIN_SECONDS)
+        self._threads.close()
 
     def _open(self, fleet: FleetSetup, setup: HostSetup) -> None:
-        worker = HostWorker(setup.name, fleet.name, fleet.uid, fleet.failure)
-        lanes = {lane: _Threads(f"rota-{setup.name}-{lane}", count) for lane, count in THREADS.items()}
+        worker = HostWorker(setup.name, fleet.name, fleet.uid, fleet.failure, setup.address)
+        lanes = {lane: _Bounded(self._threads, most) for lane, most in MOST_AT_ONCE.items()}
         self._members[setup.name] = _Member(setup, fleet.name, self._open_engine(setup), worker, lanes)
         with self._lock:
             self._views[setup.name] = worker.view
@@ -250,9 +313,7 @@ class Runner:
         for asked in step.calls:
             member.lanes[asked.lane].submit(partial(self._call, name, member, asked))
         if step.listen:
-            threading.Thread(
-                target=self._listen, args=(name, member), name=f"rota-{name}-events", daemon=True
-            ).start()
+            self._threads.submit(partial(self._listen, name, member))
         if step.wake_at != member.wake_at:
             member.wake_at = step.wake_at
             heapq.heappush(self._timers, (step.wake_at, name))
@@ -265,6 +326,8 @@ class Runner:
             self._on_change()
 
     def _call(self, name: str, member: _Member, asked: Asked) -> None:
+        if member.closed:
+            return
         event: WorkerEvent
         try:
             event = Answered(asked.number, perform(asked.call, member.engine))
@@ -283,11 +346,20 @@ class Runner:
             if member.closed:  # while the stream was being opened
                 member.stream.close()
             self._post(name, member.worker, StreamOpened())
-            for _ in member.stream:
-                self._post(name, member.worker, Stirred())
+            for event in member.stream:
+                self._post(name, member.worker, Stirred(event))
         except EngineError as broken:
             error = broken
         except Exception:
             log.exception("the event stream failed unexpectedly", host=name)
         if not member.closed:
             self._post(name, member.worker, StreamBroke(error))
+
+
+def _allow_many_sockets() -> None:
+    """A host takes two to a dozen; the usual limit of 1,024 is meant for programs that `select`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, MOST_SOCKETS)
+    if soft not in (resource.RLIM_INFINITY, wanted) and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -10,29 +10,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from rota.core.ids import WorkloadId
-from rota.core.observed import ContainerState, ObservedContainer, Outcome, Result
+from rota.core.observed import ContainerState, ObservedContainer, Outcome, Result, SlotKey
 from rota.core.planning.actions import (
     Action,
     PrepareImage,
+    ResolveImage,
     RestartInstance,
     StartInstance,
     StopInstance,
     container_of,
 )
 from rota.core.planning.back_off import delay
-from rota.engine.calls import Answer, Call, Create, LookForImage, Pull
+from rota.engine.calls import Answer, AskRegistry, Call, Create, LookForImage, Pull, SetRestarts
+from rota.engine.liveness import UNANSWERED
 from rota.engine.port import EngineError, Trouble
-from rota.engine.tasks import AwaitExit, ForeignName, Task, task_for
+from rota.engine.tasks import AllowRestarts, AwaitExit, ForeignName, Task, task_for
 
 MOST_CALLS = 8
 """Calls in flight per host; more gain nothing, the Engine is busy."""
 MOST_PULLS = 2
+MOST_REGISTRY_ASKS = 2
+"""Of those calls, so many may ask a registry: one that hangs must not hold up the work."""
 _RUNS = (ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED)
+_Errand = Action | AllowRestarts
 
 
 @dataclass(slots=True, kw_only=True)
 class _Running:
-    action: Action
+    action: _Errand
     task: Task
     begun: float
     call: Call | None = None
@@ -44,7 +49,7 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    action: Action
+    action: _Errand
     number: int
     at: float
 
@@ -60,7 +65,8 @@ class Workbench:
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._queue: tuple[Action, ...] = ()
+        self._queue: tuple[_Errand, ...] = ()
+        self._without_restarts: set[str] = set()
         self._held = False
         self._running: dict[str, _Running] = {}
         self._finished: dict[str, _Finished] = {}
@@ -70,6 +76,8 @@ class Workbench:
         self.latest = 0
         """The number of the worker's latest call: a list with a higher number is newer than what ends now."""
         self.images: frozenset[str] = frozenset()
+        self.restartable: Mapping[str, SlotKey] = {}
+        """The containers that run and that their Engine is to bring back, by id; whoever lists keeps it."""
         self.wants_list = False
         """Whether something began to wait for what a list shows; whoever lists soon resets it."""
 
@@ -129,8 +137,18 @@ class Workbench:
     def submit(self, actions: tuple[Action, ...], *, held: bool = False) -> None:
         """Replace the queue by what is wanted now and has not begun. `held` halts what has begun, too."""
         self._held = held
+        wanted = (*self._no_longer_stopped(actions), *actions)
         begun = self._running.keys() | self._finished.keys()
-        self._queue = tuple(action for action in actions if action.id not in begun)
+        self._queue = tuple(action for action in wanted if action.id not in begun)
+
+    def _no_longer_stopped(self, actions: tuple[Action, ...]) -> list[AllowRestarts]:
+        """What gets its restart policy back: it runs, and its stop was begun, does not go on and unwanted."""
+        stops = {action.container_id for action in actions if isinstance(action, StopInstance)}
+        return [
+            AllowRestarts(workload=slot[0], slot=slot[1], container_id=container_id)
+            for container_id in sorted(self._without_restarts - stops - self.stopping)
+            if (slot := self.restartable.get(container_id)) is not None
+        ]
 
     def next_calls(self, now: float) -> list[tuple[str, Call]]:
         """The calls to make now: of running tasks that wait for a turn, then of queued actions."""
@@ -144,6 +162,9 @@ class Workbench:
         pulls = {
             one.call.image for one in self._running.values() if one.number and isinstance(one.call, Pull)
         }
+        registry = sum(
+            one.number is not None and isinstance(one.call, AskRegistry) for one in self._running.values()
+        )
         calls: list[tuple[str, Call]] = []
         for name, one in self._running.items():
             if one.call is None or one.number is not None:
@@ -152,39 +173,55 @@ class Workbench:
                 if one.call.image not in pulls and len(pulls) < MOST_PULLS:
                     pulls.add(one.call.image)
                     calls.append((name, one.call))
+            elif isinstance(one.call, AskRegistry) and registry >= MOST_REGISTRY_ASKS:
+                continue
             elif flying < MOST_CALLS:
+                registry += isinstance(one.call, AskRegistry)
                 flying += 1
                 calls.append((name, one.call))
         return calls
 
     def asked(self, name: str, number: int) -> None:
-        self._running[name].number = number
+        one = self._running[name]
+        one.number = number
+        if isinstance(one.call, SetRestarts) and not one.call.restarts:
+            self._without_restarts.add(one.call.container_id)
+
+    def asks_registry(self, number: int) -> bool:
+        """Whether a call waits for a registry, so that its silence says nothing of the host."""
+        calls = (one.call for one in self._running.values() if one.number == number)
+        return any(isinstance(call, Pull | AskRegistry) for call in calls)
 
     def answered(self, number: int, answer: Answer, now: float) -> None:
         for name, one in self._with_number(number):
-            self._learn_image(one.call, answer)
+            self._learn(one.call, answer)
             self._resume(name, answer, now)
 
     def failed(self, number: int, error: EngineError, now: float) -> None:
         for name, one in self._with_number(number):
             if error.trouble is Trouble.NO_IMAGE and isinstance(one.call, Create):
-                self.images -= {one.call.action.container.image}
+                self.images -= {one.call.image}
             self._resume(name, error, now)
 
     def seen(self, number: int, states: Mapping[str, ContainerState], now: float) -> None:
         """A list that was asked for as call `number` is in: drop what it shows, end what waited for it."""
         self._finished = {name: one for name, one in self._finished.items() if one.number >= number}
+        self._without_restarts &= states.keys()
         for name, one in list(self._running.items()):
             # An older list does not show a container that was started since: absent there is not ended.
             newer = one.waits is not None and one.waits_since < number
             if newer and one.waits is not None and states.get(one.waits.container_id) not in _RUNS:
                 self._resume(name, True, now)
 
-    def abandon(self, why: str, now: float) -> None:
-        """The host does not answer: nothing is begun, and what only waited is left to the next view."""
+    def abandon(self, why: str, now: float, *, lost: bool = False) -> None:
+        """The host does not answer: nothing is begun, and what only waited is left to the next view.
+
+        Calls under way end by themselves, in a deadline. Pulls have a long one and change no container: of a
+        `lost` host they are given up.
+        """
         self._queue = ()
         for name, one in list(self._running.items()):
-            if one.number is None:
+            if one.number is None or (lost and isinstance(one.call, Pull)):
                 self._end(name, Result.UNKNOWN, why, now)
 
     def take_outcomes(self) -> tuple[Outcome, ...]:
@@ -208,19 +245,20 @@ class Workbench:
         ]
 
     def _begin(self, now: float) -> None:
-        """Start queued actions while there are calls to spare, one per slot at a time."""
-        slots = {(one.action.workload, one.action.slot) for one in self._running.values()}
+        """Start queued actions while there are calls to spare, one per turn at a time."""
+        turns = {_turn(one.action) for one in self._running.values()}
         rest = []
         for action in self._queue:
             cooling = self._cooling.get(action.id)
-            slot = (action.workload, action.slot)
+            turn = _turn(action)
             active = sum(
-                one.waits is None and not isinstance(one.call, Pull) for one in self._running.values()
+                one.waits is None and not isinstance(one.call, Pull | AskRegistry)
+                for one in self._running.values()
             )
-            if slot in slots or active >= MOST_CALLS or (cooling is not None and cooling.until > now):
+            if turn in turns or active >= MOST_CALLS or (cooling is not None and cooling.until > now):
                 rest.append(action)
                 continue
-            slots.add(slot)
+            turns.add(turn)
             self._running[action.id] = _Running(action=action, task=task_for(action), begun=now)
             self._resume(action.id, None, now)
         self._queue = tuple(rest)
@@ -232,13 +270,13 @@ class Workbench:
         one.call, one.number, one.waits = None, None, None
         try:
             asks = one.task.throw(answer) if isinstance(answer, EngineError) else one.task.send(answer)
-        except StopIteration:
-            self._end(name, Result.DONE, "", now)
+        except StopIteration as done:
+            self._end(name, Result.DONE, "", now, image=str(done.value))
         except EngineError as error:
             if isinstance(error, ForeignName):
                 self._conflicts.append(error.name)
             # A pull changes nothing that has to be looked at: one without an answer has failed.
-            unknown = not pulled and error.trouble in (Trouble.LOST, Trouble.SILENT, Trouble.REFUSED)
+            unknown = not pulled and error.trouble in UNANSWERED
             self._end(name, Result.UNKNOWN if unknown else Result.FAILED, str(error), now)
         else:
             if isinstance(asks, AwaitExit):
@@ -253,41 +291,47 @@ class Workbench:
             if one.waits is not None and now >= one.until:
                 self._resume(name, False, now)
 
-    def _end(self, name: str, result: Result, message: str, now: float) -> None:
+    def _end(self, name: str, result: Result, message: str, now: float, image: str = "") -> None:
         one = self._running.pop(name)
         one.task.close()
-        action = one.action
-        self._outcomes.append(
-            Outcome(
-                action=action.id,
-                verb=verb_of(action),
-                host=self._host,
-                workload=action.workload,
-                slot=action.slot,
-                spec=action.spec,
-                result=result,
-                cause=action.cause,
-                message=message,
-                sick=isinstance(action, StopInstance) and action.sick,
-            )
-        )
+        if not isinstance(one.action, AllowRestarts):
+            self._outcomes.append(self._outcome(one.action, result, message, image))
+        if isinstance(one.action, PrepareImage) and result is Result.DONE:
+            self.images |= {one.action.image}
         if result is Result.FAILED:
             count = self._cooling[name].count + 1 if name in self._cooling else 1
             self._cooling[name] = _Cooling(count, now + delay(count, f"{self._host} {name}"))
         else:
             self._cooling.pop(name, None)
-            self._finished[name] = _Finished(action, self.latest, one.begun)
+            self._finished[name] = _Finished(one.action, self.latest, one.begun)
         if len(self._cooling) > 1000:
             self._cooling = {key: value for key, value in self._cooling.items() if value.until > now}
 
-    def _learn_image(self, call: Call | None, answer: Answer) -> None:
+    def _outcome(self, action: Action, result: Result, message: str, image: str) -> Outcome:
+        return Outcome(
+            action=action.id,
+            verb=verb_of(action),
+            host=self._host,
+            workload=action.workload,
+            slot=action.slot,
+            spec=action.spec,
+            result=result,
+            cause=action.cause,
+            message=message,
+            sick=isinstance(action, StopInstance) and action.sick,
+            image=image,
+        )
+
+    def _learn(self, call: Call | None, answer: Answer) -> None:
         match call:
             case Pull(image):
                 self.images |= {image}
             case LookForImage(image) if answer:
                 self.images |= {image}
-            case Create(action):
-                self.images |= {action.container.image}
+            case Create():
+                self.images |= {call.image}
+            case SetRestarts(container_id, True):
+                self._without_restarts.discard(container_id)
             case _:
                 pass
 
@@ -301,8 +345,16 @@ def verb_of(action: Action) -> str:
             return "restart"
         case StopInstance():
             return "stop"
+        case ResolveImage():
+            return "resolve"
         case PrepareImage():
             return "image"
+
+
+def _turn(errand: _Errand) -> tuple[WorkloadId, int, bool]:
+    """What only one task at a time may have: a slot, and apart from it the image that is fetched for it. A
+    pull that hangs lasts for minutes, and must hold up neither a stop nor a restart."""
+    return errand.workload, errand.slot, isinstance(errand, PrepareImage | ResolveImage)
 
 
 def _as_pending(action: StartInstance, since: float) -> ObservedContainer:

@@ -6,10 +6,8 @@ what was submitted, and when to ask again. Monotonic seconds throughout.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from rota.core.model import FailureSettings
 from rota.core.observed import (
@@ -19,234 +17,206 @@ from rota.core.observed import (
     HostState,
     HostView,
     ObservedContainer,
-    Outcome,
 )
-from rota.core.planning.actions import Action
-from rota.core.planning.back_off import delay
 from rota.engine import labels
-from rota.engine.calls import Answer, AskFacts, Call, ListContainers, Ping, Pull
-from rota.engine.port import EngineError, ListedContainer, Trouble
+from rota.engine.calls import (
+    Answer,
+    AskFacts,
+    AskLastWords,
+    AskPort,
+    Call,
+    ListContainers,
+    Ping,
+    Pull,
+)
+from rota.engine.deaths import DeathWatch
+from rota.engine.last_words import LastWords, turned_unhealthy
+from rota.engine.list_times import COALESCE_SECONDS, NEVER, ListTimes
+from rota.engine.liveness import MOST_PROBES, UNANSWERED, Liveness
+from rota.engine.looks import Looks
+from rota.engine.port import ContainerEvent, EngineError, ListedContainer
+from rota.engine.port_checks import MOST_CHECKS, PortChecks
 from rota.engine.workbench import Workbench
+from rota.engine.worker_events import (
+    Answered,
+    Asked,
+    Failed,
+    Lane,
+    Step,
+    Stirred,
+    StreamBroke,
+    StreamOpened,
+    Submitted,
+    Woke,
+    WorkerEvent,
+)
 
-COALESCE_SECONDS = 0.05
-"""Events that come within this time share one list."""
-SETTLE_SECONDS = (0.5, 2.0)
-"""Lists again after the last event: an Engine tells of a death before its own list shows it."""
-RELIST_SECONDS = 30.0
-"""A full list at least this often, for what an event stream may have lost."""
-BUSY_RELIST_SECONDS = 1.0
-"""The same while work is under way, whose end only a list shows."""
-LIST_SHARE = 0.1
-"""Lists take about this share of a busy Engine's time, however many events there are."""
-UNREACHABLE_SECONDS = 10.0
-"""Silent for this long: unreachable. Suspect comes earlier, as the Fleet says; unreachable is never first."""
-LONGEST_PROBE_SECONDS = 5.0
 CONFLICT_SECONDS = 300.0
 """How long a foreign container that has the name of one of ours is remembered after it stood in the way."""
 NAME_IS_TAKEN = "has the name of one of ours and is not Rota's; it is left alone"
 
 
-class Lane(StrEnum):
-    """Which of the runner's threads make a call: watching never queues behind work, nor work behind pulls."""
+class _Flying(NamedTuple):
+    """A call of the worker's own, when it was asked, and the container that it is about."""
 
-    WATCH = "watch"
-    WORK = "work"
-    PULL = "pull"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A call to make. Its answer comes back as `Answered` or `Failed` with the same number."""
-
-    number: int
-    lane: Lane
     call: Call
-
-
-@dataclass(frozen=True, slots=True)
-class Woke:
-    """The time that the last step asked for has come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The actions that are wanted now. What is queued and no longer among them is withdrawn.
-
-    `held`: nothing may be changed. What has begun stays where it is, and goes on when the hold ends.
-    """
-
-    actions: tuple[Action, ...]
-    held: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    number: int
-    answer: Answer
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    number: int
-    error: EngineError
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOpened:
-    """The event stream stands: from now on nothing is missed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stirred:
-    """A container of the fleet changed in some way; only a list says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamBroke:
-    error: EngineError
-
-
-WorkerEvent = Woke | Submitted | Answered | Failed | StreamOpened | Stirred | StreamBroke
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What follows from an event. `listen` asks for the event stream, `wake_at` for a `Woke`."""
-
-    calls: tuple[Asked, ...]
-    outcomes: tuple[Outcome, ...]
-    listen: bool
-    wake_at: float
+    at: float
+    container_id: str = ""
 
 
 class HostWorker:
     """Watches one host and carries out what is submitted, at most 8 calls at a time."""
 
-    def __init__(self, name: str, fleet: str, uid: str, failure: FailureSettings) -> None:
+    def __init__(self, name: str, fleet: str, uid: str, failure: FailureSettings, address: str = "") -> None:
+        """`address` is where published ports of the host are asked, for checks from outside."""
         self.view = HostView(name=name)
         self._fleet = fleet
         self._uid = uid
         self._failure = failure
-        self._unreachable_after = max(UNREACHABLE_SECONDS, failure.suspect_after + failure.heartbeat)
+        self._liveness = Liveness(name, failure)
+        self._looks = Looks(name, failure)
+        self._lists = ListTimes(name)
+        self._deaths = DeathWatch()
+        self._words = LastWords()
+        self._checks = PortChecks(address)
         self._bench = Workbench(name)
         self._number = 0
-        self._watching: dict[int, Call] = {}
+        self._flying: dict[int, _Flying] = {}
         self._listed: tuple[ListedContainer, ...] = ()
+        self._listed_once = False
+        self._stale = True
+        self._started: dict[str, float] = {}
         self._conflicts: dict[str, float] = {}
-        self._facts: EngineFacts | None = None
-        self._trouble = "has not answered yet"
-        self._refused = ""
         self._stream: bool | None = False  # None while it is being opened
         self._stream_due = 0.0
-        self._list_due = 0.0
-        self._settle_due: tuple[float, ...] = ()
-        self._list_asked_at = 0.0
-        self._list_seconds = 0.0
-        self._listed_once = False
-        self._probe_due = 0.0
-        self._silent_probes = 0
-        self._last_answer: float | None = None
-        self._last_step: float | None = None
-        self._born: float | None = None
 
     @property
     def at_rest(self) -> bool:
         """Nothing is under way or expected: what comes next are heartbeats, full lists and fresh probes."""
-        quiet = not self._watching and not self._bench.busy and not self._bench.awaits_list
-        if self.view.state is HostState.UNREACHABLE:
+        quiet = not self._flying and not self._bench.busy and not self._bench.awaits_list
+        if self.view.state is HostState.LOST:
             return quiet
-        listened = self._stream is True and not self._settle_due and self._list_due == float("inf")
-        return quiet and listened and self.view.state is HostState.REACHABLE
+        listened = self._stream is True and self._lists.quiet and self._deaths.list_at == NEVER
+        return quiet and listened and self._checks.settled and self.view.state is HostState.REACHABLE
 
     def advance(self, event: WorkerEvent, now: float) -> Step:
         """One step. `now` never goes back."""
-        self._born = now if self._born is None else self._born
-        self._forgive_oversleep(now)
-        match event:
-            case Submitted(actions, held):
-                self._bench.submit(actions, held=held)
-            case Answered(number, answer):
-                self._heard(now)
-                self._answered(number, answer, now)
-            case Failed(number, error):
-                self._failed(number, error, now)
-            case StreamOpened():
-                self._stream = True
-                self._list_due = now
-            case StreamBroke(error):
-                self._stream = False
-                self._stream_due = now + self._failure.heartbeat
-                self._list_due = min(self._list_due, now)
-                self._trouble = str(error)
-            case Stirred():
-                self._stir(now)
-                self._settle_due = tuple(now + seconds for seconds in SETTLE_SECONDS)
-            case Woke():
-                pass
+        self._liveness.step(now)
+        self._deaths.stopping(self._bench.stopping, now)
+        self._take(event, now)
         self._judge(now)
-        calls = self._watch(now)
-        calls += self._work(now)
-        listen = self._stream is False and self._facts is not None and now >= self._stream_due
+        calls = [*self._watch(now), *self._check(now), *self._work(now)]
+        listen = self._stream is False and self._looks.facts is not None and now >= self._stream_due
         if listen:
             self._stream = None
         self._conflicts.update(dict.fromkeys(self._bench.take_conflicts(), now))
         outcomes = self._bench.take_outcomes()
         if outcomes or self._bench.wants_list:
             self._bench.wants_list = False
-            self._stir(now)
+            self._lists.stir(now, busy=self._bench.busy)
+        self._deaths.stopping(self._bench.stopping, now)
+        self._deaths.tend(now)
+        self._words.tend(self.view.containers, now)
         self._refresh_view()
         return Step(calls=tuple(calls), outcomes=outcomes, listen=listen, wake_at=self._wake_at(now))
 
-    def _forgive_oversleep(self, now: float) -> None:
-        """A loop that did not run for a while heard nobody: that is no host's fault."""
-        if self._last_step is not None and self._last_answer is not None:
-            gap = now - self._last_step
-            if gap > self._failure.suspect_after:
-                self._last_answer += gap
-        self._last_step = now
+    def _take(self, event: WorkerEvent, now: float) -> None:
+        match event:
+            case Submitted(actions, held):
+                self._bench.submit(actions, held=held)
+            case Answered(number, answer):
+                self._answered(number, answer, now)
+            case Failed(number, error):
+                self._failed(number, error, now)
+            case StreamOpened():
+                self._stream = True
+                self._deaths.interrupted(now)
+                self._lists.want(now)
+            case StreamBroke(error):
+                self._stream_broke(error, now)
+            case Stirred(told):
+                self._stirred(told, now)
+            case Woke():
+                pass
+
+    def _stream_broke(self, error: EngineError, now: float) -> None:
+        # Where events may not be asked for at all, lists alone tell of deaths, without a break.
+        if self._stream is True or error.trouble in UNANSWERED:
+            self._deaths.interrupted(now)
+        self._stream = False
+        self._stream_due = now + self._failure.heartbeat
+        self._lists.want(now)
+
+    def _stirred(self, event: ContainerEvent, now: float) -> None:
+        if event.action == "start":
+            self._started[event.container_id] = now
+            self._stale = True
+        self._deaths.told(event, now)
+        self._lists.stir(now, busy=self._bench.busy)
+        self._lists.settle(now)
 
     def _heard(self, now: float) -> None:
-        self._last_answer, self._trouble = now, "does not answer"
-        self._silent_probes = 0
-        self._probe_due = now + self._failure.heartbeat
-
-    def _stir(self, now: float) -> None:
-        """List soon, but never so often that listing becomes the Engine's work."""
-        rest = self._list_seconds / LIST_SHARE if self._bench.busy else 0.0
-        at = self._list_asked_at + min(rest, BUSY_RELIST_SECONDS)
-        self._list_due = min(self._list_due, max(now + COALESCE_SECONDS, at))
-
-    def _list_at(self) -> float:
-        """When to list next, whatever happens."""
-        relist = BUSY_RELIST_SECONDS if self._bench.awaits_list else RELIST_SECONDS
-        return min(self._list_due, self._list_asked_at + relist, *self._settle_due)
-
-    def _answered(self, number: int, answer: Answer, now: float) -> None:
-        call = self._watching.pop(number, None)
-        if call is None:
-            self._bench.answered(number, answer, now)
-        elif isinstance(call, AskFacts):
-            assert isinstance(answer, EngineFacts)
-            self._facts, self._refused = answer, ""
-            self._list_due = now
-        elif isinstance(call, ListContainers):
-            assert isinstance(answer, tuple)
-            self._list_seconds = now - self._list_asked_at
-            self._listed, self._listed_once = answer, True
-            self._bench.seen(number, {one.id: one.state for one in answer}, now)
+        """The Engine's API answered."""
+        self._liveness.heard(now)
+        self._looks.heard(now)
+        if self._checks.heard(now):
             self._adopt_list(now)
 
+    def _answered(self, number: int, answer: Answer, now: float) -> None:
+        flying = self._flying.pop(number, None)
+        if flying is not None and isinstance(flying.call, AskPort):
+            if self._checks.succeeded(flying.container_id, flying.at):
+                self._adopt_list(now)
+            return
+        self._heard(now)
+        match flying.call if flying is not None else None:
+            case None:
+                self._bench.answered(number, answer, now)
+            case AskFacts():
+                assert isinstance(answer, EngineFacts)
+                self._looks.told(answer)
+                self._lists.want(now)
+            case ListContainers():
+                assert isinstance(answer, tuple)
+                self._seen(number, tuple(one for one in answer if isinstance(one, ListedContainer)), now)
+            case AskLastWords(container_id):
+                assert isinstance(answer, tuple)
+                self._words.answered(container_id, (line for line in answer if isinstance(line, str)))
+
+    def _seen(self, number: int, listed: tuple[ListedContainer, ...], now: float) -> None:
+        """A list is in."""
+        self._lists.answered(now)
+        self._looks.listed(now)
+        same = listed is self._listed and self._listed_once
+        self._listed, self._listed_once = listed, True
+        self._bench.seen(number, {one.id: one.state for one in listed}, now)
+        self._started = {one.id: self._started[one.id] for one in listed if one.id in self._started}
+        if not same or self._stale or self._bench.busy or self._conflicts:
+            self._adopt_list(now)  # else the Engine has said, word for word, what it said before
+        for death in self._deaths.listed(self.view.containers, self._lists.asked_at, now):
+            self._words.want(death.container_id, death.of[:2], now)
+
     def _adopt_list(self, now: float) -> None:
+        """The view of what was listed last, with what the checks say of it by now."""
+        if not self._listed_once:
+            return
+        self._stale = False
         self._conflicts = {name: at for name, at in self._conflicts.items() if now - at < CONFLICT_SECONDS}
-        containers, foreign = [], []
+        containers: list[ObservedContainer] = []
+        foreign: list[Foreign] = []
         for listed in self._listed:
-            read = labels.read(listed, self._uid, self.view, now)
-            if isinstance(read, ObservedContainer):
-                if read.state is ContainerState.CREATED and read.name in self._bench.starting:
-                    read = replace(read, state=ContainerState.PENDING)
-                containers.append(read)
-            else:
+            read = self._read(listed, now)
+            if isinstance(read, Foreign):
                 foreign.append(read)
+            else:
+                containers.append(read)
+        self._checks.keep(containers)
+        for one in turned_unhealthy(self.view.containers, containers):
+            self._words.want(one.id, (one.workload, one.slot), now)
+        by_itself = {one.id for one in self._listed if labels.restarts_by_itself(one.labels)}
+        self._bench.restartable = {
+            one.id: (one.workload, one.slot) for one in containers if one.running and one.id in by_itself
+        }
         fresh = replace(
             self.view,
             listed=True,
@@ -256,91 +226,120 @@ class HostWorker:
         if fresh != self.view:  # an unchanged view keeps its identity: nobody is woken for it
             self.view = fresh
 
+    def _read(self, listed: ListedContainer, now: float) -> ObservedContainer | Foreign:
+        started = self._started.get(listed.id)
+        read = labels.read(listed, self._uid, self.view, now, started)
+        if isinstance(read, Foreign):
+            return read
+        if read.state is ContainerState.CREATED and read.name in self._bench.starting:
+            return replace(read, state=ContainerState.PENDING)
+        verdict = self._checks.verdict(read, now)
+        if verdict is None:
+            return read
+        return labels.read(replace(listed, health=verdict), self._uid, self.view, now, started)
+
     def _failed(self, number: int, error: EngineError, now: float) -> None:
-        answered = error.trouble not in (Trouble.REFUSED, Trouble.SILENT, Trouble.LOST)
+        flying = self._flying.pop(number, None)
+        if flying is not None and isinstance(flying.call, AskPort):
+            if self._checks.failed(flying.container_id, flying.at, self._liveness.last_answer):
+                self._adopt_list(now)
+            return
+        answered = error.trouble not in UNANSWERED
         if answered:
             self._heard(now)
-        call = self._watching.pop(number, None)
-        if call is not None or not answered:
-            self._trouble = str(error)
-        if call is None:
+        elif not self._bench.asks_registry(number):
+            self._liveness.unanswered(error.trouble, str(error), now)
+            self._checks.doubt()
+        if flying is None:
             self._bench.failed(number, error, now)
             if not answered:
-                self._list_due = min(self._list_due, now + COALESCE_SECONDS)
-            return
-        if error.trouble is Trouble.UNUSABLE:
-            self._refused, self._facts = str(error), None
-        if isinstance(call, ListContainers):
-            self._list_due = now + self._failure.heartbeat
-        elif not answered:
-            self._silent_probes += 1
-            self._facts = None
-        self._probe_due = now + self._probe_delay()
+                self._lists.want(now + COALESCE_SECONDS)
+        elif not isinstance(flying.call, AskLastWords):
+            self._watch_failed(flying, error, now)
 
-    def _probe_delay(self) -> float:
-        """Heartbeats at first, rarer while nobody answers, with a jitter that replays."""
-        if self._silent_probes == 0 and not self._refused:
-            return self._failure.heartbeat
-        longest = max(LONGEST_PROBE_SECONDS, self._failure.heartbeat)
-        return min(delay(max(self._silent_probes, 1), self.view.name) * self._failure.heartbeat, longest)
+    def _watch_failed(self, flying: _Flying, error: EngineError, now: float) -> None:
+        """A probe or a look failed: by silence, or with what the Engine said."""
+        if error.trouble in UNANSWERED:
+            self._liveness.probe_failed(flying.at, now)
+            self._deaths.interrupted(now)
+        self._looks.failed(error, now)
+        if not isinstance(flying.call, Ping) and self._liveness.last_answer >= flying.at:
+            self._looks.look_failed(error)
+        if isinstance(flying.call, ListContainers):
+            self._lists.failed(now, self._failure.heartbeat)
 
     def _judge(self, now: float) -> None:
-        """The host's state follows from when it was heard last."""
-        assert self._born is not None
-        silence = now - (self._last_answer if self._last_answer is not None else self._born)
-        if self._refused and silence < self._unreachable_after:
-            state, detail = HostState.REFUSED, self._refused
-        elif self._last_answer is None and silence < self._failure.suspect_after:
-            state, detail = HostState.UNKNOWN, ""
-        elif silence >= self._unreachable_after or self._last_answer is None:
-            state, detail = HostState.UNREACHABLE, self._trouble
-        elif silence >= self._failure.suspect_after:
-            state, detail = HostState.SUSPECT, self._trouble
-        elif self._facts is None or not self._listed_once:
-            if self._list_due == float("inf") and not self._lists():
-                self._list_due = now
-            if self.view.state is not HostState.UNKNOWN or now - self._born < self._failure.suspect_after:
-                return  # heard again, but not yet looked at: the state before holds until its list is in
-            state, detail = HostState.UNREACHABLE, self._trouble
-        else:
-            state, detail = HostState.REACHABLE, ""
+        """The host's state: whether it lives, and whether it could be looked at."""
+        state, detail = self._liveness.judge(now), self._liveness.detail
+        blind = self._looks.blind(now)
+        if state in (HostState.REACHABLE, HostState.SUSPECT) and self._looks.refused:
+            state, detail = HostState.REFUSED, self._looks.refused
+        elif state is HostState.REACHABLE and blind:
+            state, detail = HostState.SUSPECT, blind
+        elif state is HostState.REACHABLE and not self._listed_once:
+            if not self._is_flying(ListContainers):
+                self._lists.want(now)
+            return  # heard again, but not yet looked at: the state before holds until its list is in
+        elif state in (HostState.REACHABLE, HostState.UNKNOWN):
+            detail = ""
         if state is not HostState.REACHABLE:
             self._listed_once = False
-            self._bench.abandon(detail or "the host was not seen yet", now)
+            why = detail or "the host was not seen yet"
+            self._bench.abandon(why, now, lost=state is HostState.LOST)
         if (state, detail) != (self.view.state, self.view.detail):
             since = now if state is not self.view.state else self.view.since
             self.view = replace(self.view, state=state, detail=detail, since=since)
 
-    def _lists(self) -> bool:
-        """Whether a list is under way."""
-        return any(isinstance(call, ListContainers) for call in self._watching.values())
-
     def _watch(self, now: float) -> list[Asked]:
         """Facts after a silence, a list when something stirred, a ping when nothing was heard."""
-        in_flight = {type(call) for call in self._watching.values()}
-        calls: list[Call] = []
-        if self._facts is None:
-            if AskFacts not in in_flight and now >= self._probe_due:
-                calls.append(AskFacts())
-        elif ListContainers not in in_flight and now >= self._list_at():
-            calls.append(ListContainers(self._fleet))
-            self._list_asked_at, self._list_due = now, float("inf")
-            self._settle_due = tuple(at for at in self._settle_due if at > now)
-        elif not in_flight and now >= self._probe_due:
-            calls.append(Ping())
-        asked = [Asked(self._next_number(), Lane.WATCH, call) for call in calls]
-        self._watching.update({one.number: one.call for one in asked})
+        asked = []
+        if self._looks.facts is None:
+            if not self._is_flying(AskFacts) and now >= self._looks.facts_due:
+                asked.append(self._ask(AskFacts(), now))
+        elif not self._is_flying(ListContainers) and now >= self._list_at():
+            asked.append(self._ask(ListContainers(self._fleet), now))
+            self._lists.asked(now)
+        if now >= self._probe_due:
+            asked.append(self._ask(Ping(), now))
+            self._liveness.probed(now)
         return asked
 
+    def _is_flying(self, kind: type[Call]) -> bool:
+        return any(isinstance(one.call, kind) for one in self._flying.values())
+
+    @property
+    def _probe_due(self) -> float:
+        """Of a few probes under way none needs to have ended. What cannot be used, and says so, is asked for
+        its facts only, from time to time."""
+        refuses = self._looks.refused and not self._liveness.doubted
+        enough = sum(isinstance(one.call, Ping) for one in self._flying.values()) >= MOST_PROBES
+        return NEVER if refuses or enough else self._liveness.probe_due
+
+    def _list_at(self) -> float:
+        return self._lists.at(awaited=self._bench.awaits_list, wanted=self._deaths.list_at)
+
+    def _check(self, now: float) -> list[Asked]:
+        """Checks of ports that are due, and questions for last words."""
+        if self.view.state is not HostState.REACHABLE or self._looks.facts is None:
+            return []
+        room = MOST_CHECKS - sum(isinstance(one.call, AskPort) for one in self._flying.values())
+        pairs = self._checks.take_calls(room, now)
+        asked = [self._ask(call, now, Lane.CHECK, container_id) for container_id, call in pairs]
+        return asked + [self._ask(call, now, Lane.CHECK) for call in self._words.take_calls()]
+
+    def _ask(self, call: Call, now: float, lane: Lane = Lane.WATCH, container_id: str = "") -> Asked:
+        number = self._next_number()
+        self._flying[number] = _Flying(call, now, container_id)
+        return Asked(number, lane, call)
+
     def _work(self, now: float) -> list[Asked]:
-        if self.view.state is not HostState.REACHABLE or self._facts is None:
+        if self.view.state is not HostState.REACHABLE or self._looks.facts is None:
             return []
         asked = []
         for task, call in self._bench.next_calls(now):
             number = self._next_number()
-            lane = Lane.PULL if isinstance(call, Pull) else Lane.WORK
             self._bench.asked(task, number)
-            asked.append(Asked(number, lane, call))
+            asked.append(Asked(number, Lane.PULL if isinstance(call, Pull) else Lane.WORK, call))
         return asked
 
     def _next_number(self) -> int:
@@ -356,31 +355,20 @@ class HostWorker:
             "stopping": bench.stopping,
             "pulling": bench.pulling,
             "images": bench.images,
-            "engine": self._facts or view.engine,
+            "engine": self._looks.facts or view.engine,
+            "deaths": self._deaths.deaths,
+            "last_words": self._words.words,
         }
         if any(getattr(view, name) != value for name, value in fresh.items()):
             self.view = replace(view, **fresh)
 
     def _wake_at(self, now: float) -> float:
         """The earliest instant at which something is due."""
-        suspect_after = self._failure.suspect_after
-        heard = self._last_answer if self._last_answer is not None else self._born or now
-        times = [self._probe_due, self._bench.wake_at]
-        if self._born is not None and self.view.state is HostState.UNKNOWN:
-            times.append(self._born + suspect_after)
-        if now > heard:
-            times.append(now + self._failure.heartbeat)  # a pause would count as a sleep, and be forgiven
-        if self._facts is not None:
-            times.append(self._list_at())
+        times = [self._bench.wake_at, self._probe_due, *self._liveness.wake_at(now)]
+        if self._looks.facts is None:
+            times.append(self._looks.facts_due)
+        else:
+            times += [self._list_at(), self._checks.wake_at]
             if self._stream is False:
                 times.append(self._stream_due)
-        times += [heard + limit for limit in (suspect_after, self._unreachable_after)]
         return min((at for at in times if at > now), default=now + self._failure.heartbeat)
-
-
-def actions_by_host(actions: Iterable[Action]) -> dict[str, tuple[Action, ...]]:
-    """The actions of each host, in the order of the decision."""
-    result: dict[str, tuple[Action, ...]] = {}
-    for action in actions:
-        result[action.host] = (*result.get(action.host, ()), action)
-    return result

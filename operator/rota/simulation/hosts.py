@@ -12,13 +12,14 @@ from rota.core.observed import HostState, HostView, Outcome
 from rota.core.planning.actions import Action
 from rota.engine.calls import Call, Create, Pull, perform
 from rota.engine.memory import MemoryEngine, MemoryStream
+from rota.engine.memory_registry import MemoryRegistry
 from rota.engine.port import EngineError
 from rota.engine.runner import FleetSetup, HostSetup
-from rota.engine.worker import (
+from rota.engine.worker import HostWorker
+from rota.engine.worker_events import (
     Answered,
     Asked,
     Failed,
-    HostWorker,
     Stirred,
     StreamBroke,
     StreamOpened,
@@ -44,7 +45,8 @@ class SteppedHosts:
     """Stands in for `Runner`: the same workers, no threads. Whoever holds it decides when what happens.
 
     `choose` picks which of the calls that are due is answered next. `on_change` is called when a view or an
-    outcome came in. Engines are made as hosts are met, and stay when the workers are forgotten.
+    outcome came in. Engines are made as hosts are met, pull from one registry, and stay when the workers are
+    forgotten.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class SteppedHosts:
         self._choose = choose
         self._on_change = on_change
         self._open_engine = open_engine
+        self.registry = MemoryRegistry()
         self._fleet: FleetSetup | None = None
         self._setups: dict[str, HostSetup] = {}
         self._streams: dict[str, MemoryStream] = {}
@@ -78,11 +81,15 @@ class SteppedHosts:
         self._fleet = fleet
         for name, setup in wanted.items():
             if name not in self.workers:
-                if name not in self.engines:
-                    self.engines[name] = self._open_engine(name)
-                self._setups[name] = setup
-                self.workers[name] = HostWorker(name, fleet.name, fleet.uid, fleet.failure)
-                self._wakes[name] = 0.0
+                self._meet(name, setup, fleet)
+
+    def _meet(self, name: str, setup: HostSetup, fleet: FleetSetup) -> None:
+        if name not in self.engines:
+            self.engines[name] = self._open_engine(name)
+            self.engines[name].registry = self.registry
+        self._setups[name] = setup
+        self.workers[name] = HostWorker(name, fleet.name, fleet.uid, fleet.failure, setup.address)
+        self._wakes[name] = 0.0
 
     def views(self) -> Mapping[str, HostView]:
         return {name: worker.view for name, worker in self.workers.items()}
@@ -188,7 +195,7 @@ class SteppedHosts:
         engine, now = self.engines[name], self._clock.mono
         match call:
             case Pull(image):
-                return now + engine.behaviour(image, "").pull_takes
+                return now + engine.behaviour(self.registry.name_of(image), "").pull_takes
             case Create(action):
                 return now + engine.behaviour(action.container.image, action.name).create_takes
             case _:
@@ -204,16 +211,16 @@ class SteppedHosts:
             self.feed(name, StreamOpened())
 
     def _hear(self, name: str) -> None:
-        """What the event stream of a host has told since it was heard last, any number of events as one."""
+        """What the event stream of a host has told since it was heard last."""
         stream, items = self._streams.get(name), []
         while stream is not None:
             try:
                 items.append(stream.items.get_nowait())
             except queue.Empty:
                 break
-        broke = next((item for item in items if isinstance(item, EngineError)), None)
-        if broke is not None:
-            del self._streams[name]
-            self.feed(name, StreamBroke(broke))
-        elif items:
-            self.feed(name, Stirred())
+        for item in items:
+            if isinstance(item, EngineError):
+                del self._streams[name]
+                self.feed(name, StreamBroke(item))
+                return
+            self.feed(name, Stirred(item))
