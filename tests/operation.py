@@ -40,6 +40,7 @@ kind: Service
 metadata: {name: web, namespace: shop}
 spec:
   replicas: 4
+  update: {minHealthyTime: 100ms}
   container: {image: "web:1"}
   resources: {requests: {cpu: 500m, memory: 1Gi}}
 """

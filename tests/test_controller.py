@@ -174,7 +174,7 @@ def test_an_invalid_commit_changes_nothing_and_tells_every_problem(
         last = operation.await_pass(lambda one: one.status.source.attempted == bad, "the commit to be seen")
         source = last.status.source
         assert (source.applied, source.reason) == (good, "InvalidCommit")
-        assert {(one.path, one.line) for one in source.problems} == {("web.yaml", 5), ("web.yaml", 7)}
+        assert {(one.path, one.line) for one in source.problems} == {("web.yaml", 5), ("web.yaml", 8)}
         assert f"commit {bad[:12]} has 2 problems and is not applied" in source.message
         engine, victim = machines.containers()[0]
         engine.remove_by_hand(victim.name)
@@ -224,6 +224,9 @@ def test_a_restart_touches_nothing(origin: Origin, data: Path, machines: Machine
     revision = origin.commit(fleet())
     with Operation(origin, data, machines) as operation:
         operation.await_ready(revision)
+        operation.await_pass(
+            lambda one: one.decision is not None and not one.decision.ledger.rollouts, "the soak"
+        )
     writes, running, commits = machines.writes, machines.running(), origin.count(STATUS)
     with Operation(origin, data, machines) as operation:
         operation.await_ready(revision)

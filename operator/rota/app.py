@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
+from rota.answers import Answers
 from rota.clock import Clock
 from rota.controller import Controller
 from rota.engine.port import Engine, EngineError, Trouble
@@ -52,6 +53,7 @@ class Daemon:
         settings.data.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(settings.data)
         try:
+            opens = open_engine or docker_engines(settings.tls, settings.registry_config)
             source, branch = _repository(settings)
         except Fatal:
             self._lock.close()
@@ -63,7 +65,8 @@ class Daemon:
             pace=Pace(settings.git.status_interval),
             read_only=settings.dry_run,
         )
-        self._runner = Runner(open_engine or docker_engines(settings.tls), clock, self._wake)
+        self._engines: dict[str, Engine] = {}
+        self._runner = Runner(self._noting(opens), clock, self._wake)
         self._git = GitWorker(source, branch, clock, self._wake, options)
         limits = Limits(pause_file=settings.pause_file, dry_run=settings.dry_run)
         self.controller = Controller(
@@ -71,6 +74,7 @@ class Daemon:
             clock,
             on_pass=on_pass,
         )
+        self.answers = Answers(lambda: self.controller.last, self._engines.get)
 
     def __enter__(self) -> Daemon:
         self._git.start()
@@ -94,17 +98,31 @@ class Daemon:
         passed_at = self.controller.passed_at
         return None if passed_at is None else self._clock.now().mono - passed_at
 
+    def _noting(self, open_engine: OpenEngine) -> OpenEngine:
+        """As `open_engine`; logs and commands are asked of the Engine that was opened last for a host."""
+
+        def opened(setup: HostSetup) -> Engine:
+            self._engines[setup.name] = open_engine(setup)
+            return self._engines[setup.name]
+
+        return opened
+
     def _wake(self) -> None:
         self.controller.wake()
 
 
-def docker_engines(tls: Path | None) -> OpenEngine:
-    """Opens Docker Engines; a Host's `tls: NAME` is the folder `tls`/NAME with ca.pem, cert.pem, key.pem."""
+def docker_engines(tls: Path | None, registry_config: Path | None = None) -> OpenEngine:
+    """Opens Docker Engines; a Host's `tls: NAME` is the folder `tls`/NAME with ca.pem, cert.pem, key.pem.
+
+    `registry_config` holds the logins of private registries; `Fatal` where it cannot be used.
+    """
+    from rota.engine.docker import DockerEngine  # noqa: PLC0415 - slow; commands that only read do without
+    from rota.engine.registry_logins import RegistryLogins  # noqa: PLC0415
+
+    logins = RegistryLogins(registry_config)
 
     def open_engine(setup: HostSetup) -> Engine:
-        from rota.engine.docker import DockerEngine  # noqa: PLC0415 - slow; commands that only read do without
-
-        return DockerEngine(setup.endpoint, lambda: _certificate(setup, tls))
+        return DockerEngine(setup.endpoint, lambda: _certificate(setup, tls), logins)
 
     return open_engine
 

@@ -9,7 +9,7 @@ from rota.core.ledger import PinKey
 from rota.core.observed import Now
 from rota.core.status import FleetStatus
 from rota.gitrepo.worker import GitView, Publication, Urgency
-from rota.report.documents import Encoder, documents
+from rota.report.documents import EVENTS_PATH, Encoder, documents
 from rota.report.journal import Journal
 
 _STATUS = "status.json"
@@ -56,9 +56,14 @@ def _urgency(before: Mapping[str, bytes], files: Mapping[str, bytes]) -> Urgency
     """By what of `files` differs from what stands on the branch."""
     if _verdict(before) != _verdict(files):
         return Urgency.VERDICT
-    if any(before.get(path) != content for path, content in files.items() if not path.startswith("state/")):
+    if any(before.get(path) != content for path, content in files.items() if _is_news(path)):
         return Urgency.CONTENT
     return Urgency.STATE
+
+
+def _is_news(path: str) -> bool:
+    """Whether a change of a file is worth a commit by itself: events come with what they tell of."""
+    return path != EVENTS_PATH and not path.startswith("state/")
 
 
 def _verdict(files: Mapping[str, bytes]) -> object:

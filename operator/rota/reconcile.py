@@ -10,14 +10,16 @@ import structlog
 
 from rota.clock import Clock
 from rota.core.decide import Decision, decide
+from rota.core.events import Event, Moment, Remembered, events, recalled
 from rota.core.ledger import Ledger, PinKey
-from rota.core.model import Fleet
+from rota.core.model import FailureSettings, Fleet
 from rota.core.observed import Hold, HostView, Now, ObservedState, Outcome
 from rota.core.placement.puzzle import Solver
+from rota.core.planning.outage import confirmed_lost
 from rota.core.planning.promises import RESERVED_SECONDS
 from rota.core.status import Finding, FleetStatus, SourceStatus, stalled, summarise
 from rota.engine.execute import execute
-from rota.engine.observe import follow_renames, presume, settle_identities
+from rota.engine.observe import follow_renames, presume, settle_identities, strangers
 from rota.engine.runner import FleetSetup, Hosts, HostSetup
 from rota.errors import Stalled
 from rota.gitrepo.status_branch import StatusTip
@@ -26,7 +28,7 @@ from rota.manifest.load import Loaded
 from rota.manifest.problem import Problem
 from rota.publish import Publisher
 from rota.report.documents import EVENTS_PATH
-from rota.report.journal import Journal
+from rota.report.journal import Journal, Noted
 from rota.report.restore import restore
 
 log = structlog.get_logger()
@@ -43,7 +45,7 @@ class Pass:
     """The result of one pass. `fleet` and `decision` are None while no valid revision is known.
 
     `outcomes` are the actions whose end became known since the pass before, `observed` is the snapshot
-    that was decided on.
+    that was decided on, `events` the last ones, oldest first.
     """
 
     now: Now
@@ -53,6 +55,7 @@ class Pass:
     outcomes: tuple[Outcome, ...] = ()
     fleet: Fleet | None = None
     decision: Decision | None = None
+    events: tuple[Noted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,7 @@ class Reconciler:
         self._ledger: Ledger | None = None
         self._damage = ""
         self._journal = Journal()
+        self._before = Remembered()
         self._publisher = Publisher()
         self._recalled_pins: frozenset[PinKey] = frozenset()
         self._known: Mapping[str, HostView] = {}
@@ -103,18 +107,29 @@ class Reconciler:
         now = self._clock.now()
         git = self._git.view()
         ledger = self._remember(git, now)
-        fleet = self._adopt(git, now)
+        fleet = self._adopt(git)
         source = _source_status(git, fleet)
         if fleet is None or not git.ready:
             status = summarise(None, ObservedState(), None, source, ledger)
+            if git.ready:  # before, what the status branch says of earlier events is not known
+                self._note(Moment(status=status, now=now))
             self._publish(status, git, now)
-            return Pass(now=now, status=status, git=git, observed=ObservedState())
+            return Pass(now=now, status=status, git=git, observed=ObservedState(), events=self._journal.noted)
         observed, ledger = self._observe(fleet, ledger, git, now)
         decision = (self._brain or decide)(fleet, observed, ledger, now, self._solver)
         execute(decision, self._hosts)
         self._ledger = decision.ledger
         status = summarise(fleet, observed, decision, source, decision.ledger)
-        self._note_edges(ledger, status, now)
+        self._note(
+            Moment(
+                status=status,
+                now=now,
+                rewritten=git.rewritten,
+                fleet=fleet,
+                observed=observed,
+                decision=decision,
+            )
+        )
         if not observed.unseen():  # what was not looked at yet is not told to anybody
             self._publish(status, git, now)
         if git.push_reason:  # only said here: a status that is pushed can no longer say that it was not
@@ -127,6 +142,7 @@ class Reconciler:
             outcomes=observed.outcomes,
             fleet=fleet,
             decision=decision,
+            events=self._journal.noted,
         )
 
     def _remember(self, git: GitView, now: Now) -> Ledger:
@@ -143,20 +159,18 @@ class Reconciler:
             try:
                 recorded, ledger = restore(tip.files)
                 self._ledger = reserved_from_now_on(ledger, now)
+                self._before = recalled(self._ledger)
                 self._known = recorded.hosts
                 self._recalled_pins = frozenset(self._ledger.pins)
             except Stalled as error:
                 self._damage = str(error)
 
-    def _adopt(self, git: GitView, now: Now) -> Fleet | None:
+    def _adopt(self, git: GitView) -> Fleet | None:
         """The newest valid revision: the head, else the one that held before."""
         newest = git.loaded.fleet if git.loaded is not None else None
         if newest is None and self._fleet is None and git.last_good is not None:
             newest = git.last_good.fleet
         if newest is not None and (self._fleet is None or newest.revision != self._fleet.revision):
-            log.info("revision adopted", revision=newest.revision[:12])
-            if git.rewritten:
-                self._journal.note("history", f"history was rewritten; now at {newest.revision[:12]}", now)
             self._fleet = newest
         return self._fleet
 
@@ -165,37 +179,29 @@ class Reconciler:
 
         With it the ledger, in which hosts that were renamed have their new names.
         """
-        hosts = [HostSetup(name=one.name, endpoint=one.endpoint, tls=one.tls) for one in fleet.hosts.values()]
+        hosts = [
+            HostSetup(name=one.name, endpoint=one.endpoint, tls=one.tls, address=one.address)
+            for one in fleet.hosts.values()
+        ]
         hosts += [
-            HostSetup(name=name, endpoint=record.endpoint, tls=record.tls)
+            HostSetup(name=name, endpoint=record.endpoint, tls=record.tls, address=record.address)
             for name, record in ledger.hosts.items()
             if name not in fleet.hosts
         ]
-        # In whole seconds, so that a host more or less is no new setup for all the others.
-        heartbeat = max(fleet.failure.heartbeat, len(hosts) // MOST_PROBES_PER_SECOND)
-        suspect_after = max(fleet.failure.suspect_after, 3 * heartbeat)
-        failure = replace(fleet.failure, heartbeat=heartbeat, suspect_after=suspect_after)
-        self._hosts.configure(FleetSetup(name=fleet.name, uid=fleet.uid, failure=failure), hosts)
+        setup = FleetSetup(name=fleet.name, uid=fleet.uid, failure=paced(fleet.failure, len(hosts)))
+        self._hosts.configure(setup, hosts)
         outcomes = self._hosts.take_outcomes()
-        self._journal.add(outcomes, now)
-        for one in outcomes:
-            log.info(
-                one.verb,
-                result=str(one.result),
-                workload=f"{one.workload}/{one.slot}",
-                host=one.host,
-                cause=one.cause,
-                why=one.message or None,
-            )
-        known = presume(self._hosts.views(), self._known)
-        ledger = follow_renames(known, fleet.hosts, ledger)
+        views, confirmed = self._hosts.views(), confirmed_lost(fleet, now)
+        ledger = follow_renames(views, fleet.hosts, ledger)
+        known = presume(views, self._known, strangers(views, ledger, confirmed))
         self._known = {
             name: view for name, view in known.items() if name in fleet.hosts or name in ledger.hosts
         }
         observed = ObservedState(
-            hosts=settle_identities(self._known, ledger),
+            hosts=settle_identities(self._known, ledger, confirmed),
             outcomes=outcomes,
             recorded_pins=self._recorded(git),
+            resolves=True,
             held=self._hold(git),
         )
         return observed, ledger
@@ -214,13 +220,12 @@ class Reconciler:
             return Hold("Claiming", message, passing=not git.push_reason)
         return limit
 
-    def _note_edges(self, before: Ledger, status: FleetStatus, now: Now) -> None:
-        """How each edge was met, once that is known."""
-        known = {(one.at, one.workload) for one in before.edges if one.over}
-        for line in status.edges:
-            if line.record.over and (line.record.at, line.record.workload) not in known:
-                self._journal.note("edge", line.text, now)
-                log.info("edge", met=line.text, late=line.late)
+    def _note(self, moment: Moment) -> None:
+        """What happened since the pass before, in the journal and in the log."""
+        self._before, happened = events(self._before, moment)
+        self._journal.add(happened, moment.now)
+        for one in happened:
+            _log(one)
 
     def _recorded(self, git: GitView) -> frozenset[PinKey]:
         """The pins that stand on the status branch."""
@@ -235,11 +240,47 @@ class Reconciler:
             self._git.publish(publication)
 
 
+def _log(one: Event) -> None:
+    """One event as a line of the log; what it does not say is left out."""
+    fields = {
+        "of": one.object,
+        "slot": one.slot,
+        "host": one.host,
+        "result": one.result,
+        "reason": one.reason,
+        "why": one.message,
+        "cause": one.cause,
+        "count": one.count if one.count > 1 else None,
+    }
+    log.info(one.event, **{key: value for key, value in fields.items() if value not in ("", None)})
+
+
+def paced(failure: FailureSettings, hosts: int) -> FailureSettings:
+    """`failure` for so many hosts: many are asked less often each, and silence is judged by that.
+
+    The heartbeat is in whole seconds then, so that a host more or less is no new setup for all the others.
+    """
+    heartbeat = max(failure.heartbeat, hosts // MOST_PROBES_PER_SECOND)
+    if heartbeat == failure.heartbeat:
+        return failure
+    suspect_after = max(failure.suspect_after, 3 * heartbeat)
+    lost_after = max(failure.lost_after, suspect_after + heartbeat)
+    return replace(
+        failure,
+        heartbeat=heartbeat,
+        suspect_after=suspect_after,
+        lost_after=lost_after,
+        engine_down_after=max(failure.engine_down_after, lost_after),
+    )
+
+
 def reserved_from_now_on(ledger: Ledger, now: Now) -> Ledger:
-    """`ledger` with reservations that expire: how long they were held before this daemon is not known."""
+    """`ledger` with reservations that expire and rollouts whose time begins: how long they were held, or
+    under way, before this daemon is not known."""
     until = now.mono + RESERVED_SECONDS
     reservations = {key: replace(one, until=until) for key, one in ledger.reservations.items()}
-    return replace(ledger, reservations=reservations)
+    rollouts = {workload: replace(one, since=now.mono) for workload, one in ledger.rollouts.items()}
+    return replace(ledger, reservations=reservations, rollouts=rollouts)
 
 
 def _source_status(git: GitView, fleet: Fleet | None) -> SourceStatus:

@@ -34,12 +34,14 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
-    """One daemon. `data` holds the mirror and the operator's id; `tls` a folder per certificate name."""
+    """One daemon. `data` holds the mirror and the operator's id; `tls` a folder per certificate name;
+    `registry_config` the logins of private registries."""
 
     git: GitSettings
     data: Path
     web: WebSettings = WebSettings()
     tls: Path | None = None
+    registry_config: Path | None = None
     pause_file: Path | None = None
     dry_run: bool = False
     take_over: bool = False

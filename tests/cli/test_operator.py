@@ -15,7 +15,7 @@ from tests.scenarios.repository import Repository
 NOON = "2026-06-01T12:00:00+02:00"
 FLEET = (
     "apiVersion: rota/v1\nkind: Fleet\nmetadata: {name: small, uid: 0badcafe}\n"
-    "spec: {failure: {heartbeat: 250ms, suspectAfter: 500ms}}\n"
+    "spec: {failure: {heartbeat: 250ms, suspectAfter: 500ms, lostAfter: 1s, engineDownAfter: 2s}}\n"
 )
 HOST = (
     "apiVersion: rota/v1\nkind: Host\nmetadata: {{name: {name}}}\n"
@@ -112,7 +112,7 @@ def test_once_without_hosts_ends_with_what_has_no_place(repository: Repository, 
     assert done.returncode == 4, done.stderr
     assert "refs/heads/rota/status" in branches(repository)
     document = json.loads(repository.git("show", "rota/status:status.json"))
-    assert {one["state"] for one in document["hosts"]} <= {"refused", "unreachable"}
+    assert {one["state"] for one in document["hosts"]} <= {"refused", "lost"}
     assert document["conditions"][0]["reason"] == "Missing", "the status branch says what came of it"
     assert rota(repository.path, "status").returncode == 1
 

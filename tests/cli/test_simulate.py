@@ -62,12 +62,13 @@ def test_a_lost_host_is_told_with_how_long_it_hurt(capsys: pytest.CaptureFixture
     assert {one["name"]: one["losses"] for one in told["hosts"]} == {"h1": 0, "h2": 1, "h3": 0}
     (below,) = next(one["below"] for one in told["workloads"] if one["workload"] == "shop/memcached")
     assert (below["since"], below["lowest"], below["floor"]) == ("2026-06-01T10:00:00+02:00", 1, 2)
-    assert 1795 <= below["seconds"] <= 1830
+    assert 10 <= below["seconds"] <= 60  # until it is given up, and its successor is healthy
     texts = [one["text"] for one in told["events"]]
     assert "host h2 fails" in texts
-    assert "host h2 is unreachable" in texts
-    assert "host h2 has started again" in texts
-    assert texts.index("host h2 fails") < texts.index("host h2 is unreachable")
+    first = [texts.index(f"host h2 {what}") for what in ("fails", "is suspect", "is lost")]
+    then = [texts.index(f"host h2 {what}") for what in ("has started again", "is reachable")]
+    assert [*first, *then] == sorted([*first, *then])
+    assert any(one.startswith("start ") and one.endswith("(h2 is lost)") for one in texts[first[2] : then[0]])
 
 
 def test_an_edge_that_is_missed_is_the_answer_no(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

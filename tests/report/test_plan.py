@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,16 +12,22 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from jsonschema import Draft202012Validator
 
-from rota.core.decide import Unplaced
+from rota.core.decide import Unplaced, decide
 from rota.core.ids import WorkloadId
+from rota.core.ledger import FailedSpec, GoodSpec, Ledger
 from rota.core.model import CapacityPolicy, Loss
 from rota.core.placement.demand import Refusal
 from rota.core.placement.headroom import Headroom, Shortfall
 from rota.core.planning.actions import Change, ChangeKind
+from rota.core.planning.drains import DrainState, Forced
+from rota.core.why import explain
 from rota.core.windows import InForce
 from rota.report.edges import Edge
-from rota.report.plan import ObjectDiff, Plan, plan_document, render_text
+from rota.report.explanation import render_explanation
+from rota.report.markdown import plan_markdown
+from rota.report.plan import ObjectDiff, Plan, plan_document, plan_of, render_text
 from tests import builders
+from tests.core.scenes import NOW, seen
 
 NOON = datetime(2026, 6, 1, 10, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -117,7 +123,7 @@ def as_its_schema_says(document: dict[str, Any]) -> None:
 def test_the_sums_of_text_and_json_are_the_same() -> None:
     made = plan(*EVERY_KIND, unplaced=(Unplaced(workload=WEB, count=1, refusals=REFUSALS),))
     document = plan_document(made)
-    assert document["summary"] == {"start": 4, "stop": 4, "replace": 4, "move": 4, "unplaced": 1}
+    assert document["summary"] == {"start": 4, "stop": 4, "replace": 4, "move": 4, "unplaced": 1, "forced": 0}
     assert sum(document["summary"].values()) == len(EVERY_KIND)
     as_its_schema_says(document)
 
@@ -259,3 +265,37 @@ def test_nothing_leaves_its_line() -> None:
 def test_without_hosts_nothing_has_a_place() -> None:
     made = plan(change(START, 0), unplaced=(Unplaced(workload=WEB, count=1, refusals=()),), counts={WEB: 1})
     assert "! Service shop/web: 1 of 1 instance has no place\n    there is no host\n" in render_text(made)
+
+
+def test_what_a_drain_stops_by_force_stands_in_front() -> None:
+    stuck = (Forced(workload=WEB, slot=0, why="its volumes are on h1"),)
+    drain = DrainState(host="h1", cause="drained", deadline=NOON + timedelta(minutes=10), left=2, stuck=stuck)
+    dated, unseen = plan(drains=(drain,)), plan(drains=(drain,), unseen_drains=frozenset({"h1"}))
+    forced = "! shop/web/0 is stopped by force if it is still on h1 then: its volumes are on h1\n"
+    sum_line = "Plan: 1 to be stopped by force\n"
+    assert render_text(dated).partition("\n")[2] == (
+        f"Drain of h1: 2 instances to leave, by 2026-06-01T10:10:00Z\n{forced}{sum_line}"
+    )
+    assert "to leave, within 10m after it is seen\n" in render_text(unseen)
+    assert f"- {forced[2:]}" in plan_markdown(dated).partition("<details>")[0]
+    as_its_schema_says(plan_document(dated))
+    endless = render_text(plan(drains=(replace(drain, deadline=None),)))
+    assert "    shop/web/0 stays, for there is no deadline: its volumes are on h1\n" in endless
+    assert endless.endswith("Plan: nothing to change\n")
+
+
+def test_a_spec_that_failed_is_said_to_have_and_what_holds_instead() -> None:
+    web = builders.service("web", 1)
+    of = builders.fleet([builders.host("h1")], [web])
+    failed = FailedSpec(
+        spec=web.spec_hash, document=web.document_hash, revision="2" * 40, reason="no progress", reverts=True
+    )
+    good = GoodSpec(spec="v1:old", revision="1" * 40, container=web.container, requests=web.requests)
+    ledger = Ledger(failed={web.id: failed}, good={web.id: good})
+    decision = decide(of, seen(of), ledger, NOW)
+    line = (
+        "! Service shop/web: commit 2222222 failed (no progress); "
+        "the spec of commit 1111111 holds until its document changes\n"
+    )
+    assert line in render_text(plan_of(of, decision, NOW))
+    assert line in render_explanation(explain(web.id, of, seen(of), ledger, NOW))

@@ -199,7 +199,7 @@ def test_broken_clients_block_nobody(site: Site) -> None:
 def test_slow_clients_are_hung_up_on(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a hundred of them would be all that is served."""
     monkeypatch.setattr("rota.web.server.IDLE_SECONDS", 0.2)
-    monkeypatch.setattr("rota.web.webhook.BODY_SECONDS", 0.2)
+    monkeypatch.setattr("rota.web.bodies.BODY_SECONDS", 0.2)
     site = serve()
     try:
         with ExitStack() as stack:

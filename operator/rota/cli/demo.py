@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 import click
@@ -12,6 +13,7 @@ from rota.demo.day import play
 from rota.errors import Fatal
 
 HOSTS_VARIABLE = "ROTA_LAB_HOSTS"
+FAULTS_VARIABLE = "ROTA_LAB_FAULTS"
 
 
 @click.command()
@@ -22,19 +24,25 @@ HOSTS_VARIABLE = "ROTA_LAB_HOSTS"
     help="Docker Engines to use for the hosts of the example; without, engines in memory.",
 )
 @click.option(
+    "--faults",
+    envvar=FAULTS_VARIABLE,
+    metavar="COMMAND",
+    help="Called as COMMAND cut h2 and COMMAND heal h2; without, no host of --hosts is cut off.",
+)
+@click.option(
     "--seconds",
     default=180.0,
     show_default=True,
     type=click.FloatRange(min=30),
     help="How long the day takes.",
 )
-def demo(hosts: str | None, seconds: float) -> None:
-    """Show a day: the web tier by day, the batch pool by night, a commit, a killed container."""
+def demo(hosts: str | None, faults: str | None, seconds: float) -> None:
+    """Show a day: the web tier by day, the batch pool by night, a commit, a killed container, a lost host."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("error"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    code = play(_endpoints(hosts), seconds, Console())
+    code = play(_endpoints(hosts), shlex.split(faults or ""), seconds, Console())
     if code:
         raise click.exceptions.Exit(code)
 

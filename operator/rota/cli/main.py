@@ -25,8 +25,14 @@ NO, USAGE, FAILED, UNPLACED, TIMED_OUT = 1, 2, 3, 4, 5
 
 VERBS = {
     "check": ("rota.cli.check", "Can Rota reach and write what it needs?"),
+    "describe": ("rota.cli.describe", "One host or workload: conditions, instances, causes, events."),
     "demo": ("rota.cli.demo", "A whole day of the example shop in a few minutes."),
+    "diff": ("rota.cli.diff", "What is desired against what is observed; exit 1 if they differ."),
+    "events": ("rota.cli.events", "What was done, and what was not, with its cause."),
+    "exec": ("rota.cli.logs:run_command", "Run a command in an instance, through the daemon."),
     "get": ("rota.cli.read", "List hosts, workloads or instances."),
+    "history": ("rota.cli.history", "Which commits were deployed, and what came of them."),
+    "logs": ("rota.cli.logs", "What instances write, through the daemon."),
     "operator": ("rota.cli.operator", "The daemon."),
     "plan": ("rota.cli.plan", "What a change does, before it is merged."),
     "schema": ("rota.cli.schema", "Print the JSON Schemas of the manifests."),
@@ -36,7 +42,8 @@ VERBS = {
     "why": ("rota.cli.why", "Why a workload runs where it does, or nowhere."),
     "windows": ("rota.cli.windows", "Windows in force and the edges to come."),
 }
-"""Verb → module and the line in `rota --help`; a module is imported when its verb is used."""
+"""Verb → module, where the function has another name with it, and the line in `rota --help`; a module is
+imported when its verb is used."""
 
 
 class Verbs(click.Group):
@@ -48,7 +55,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in VERBS:
             return None
-        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name or cmd_name)
         assert isinstance(command, click.Command)
         return command
 

@@ -16,6 +16,7 @@ import structlog
 from rota.app import Daemon
 from rota.cli.main import FAILED, NO, TIMED_OUT, UNPLACED
 from rota.cli.settings import daemon_options, read_settings
+from rota.cli.token import api_token
 from rota.clock import Clock, ShiftedClock, SystemClock
 from rota.core.observed import HostState
 from rota.errors import Fatal
@@ -23,8 +24,13 @@ from rota.reconcile import Pass
 from rota.report.plan import plan_of, render_text
 from rota.report.text import one_line
 from rota.settings import DaemonSettings
+from rota.web.access import Access
+from rota.web.api import api_routes
 from rota.web.server import WebServer
 from rota.web.webhook import Hooks, application
+
+MOST_ONCE_WAITS = 60.0
+"""Seconds that `--once` waits where something has no place: for a back-off, not for the end of a rollout."""
 
 
 @click.command(context_settings={"auto_envvar_prefix": "ROTA"})
@@ -63,11 +69,11 @@ def _serve(daemon: Daemon, settings: DaemonSettings) -> None:
     server = None
     if settings.web.port is not None:
         hooks = Hooks(wake=daemon.poll_now, age=daemon.seconds_since_pass)
-        server = WebServer(
-            application(hooks, settings.web.github_secret), settings.web.address, settings.web.port
-        )
+        address = settings.web.address
+        api = api_routes(daemon.answers.views(), Access(address=address, token=api_token()))
+        server = WebServer(application(hooks, settings.web.github_secret, api), address, settings.web.port)
         server.start()
-        log.info("listening", address=settings.web.address, port=server.port)
+        log.info("listening", address=address, port=server.port)
     log.info("operator started", repo=settings.git.repo, branch=settings.git.branch)
     daemon.controller.run()
     if server is not None:
@@ -132,9 +138,15 @@ def _settled(last: Pass, *, dry_run: bool) -> bool:
         return False
     if any(host.view.state is HostState.UNKNOWN for host in last.status.hosts):
         return False  # a host that has neither answered nor failed: what is held back tells nothing of it yet
-    if dry_run or last.decision.held is not None or last.status.ready:
+    if dry_run or last.decision.held is not None:
         return True
-    waiting = last.decision.actions or last.decision.requeue_after is not None
+    if any(host.view.stopping or host.view.pending for host in last.status.hosts):
+        return False  # what is half done would be left so
+    if last.status.ready:
+        return True
+    due = last.decision.requeue_after
+    doubted = any(host.view.state is HostState.SUSPECT for host in last.status.hosts)
+    waiting = last.decision.actions or doubted or (due is not None and due <= MOST_ONCE_WAITS)
     return bool(last.decision.unplaced) and not waiting
 
 

@@ -60,11 +60,11 @@ def get(
     what = _KINDS.get(kind.lower().removesuffix("s"))
     if what is None:
         raise click.UsageError(f"unknown kind {kind!r}: it is hosts, workloads (or services), or instances.")
-    files = _files(place)
-    rows = [row for row in _rows(what, files) if _matches(row, what, name, namespace)]
+    files = status_files(place)
+    rows = [row for row in rows_of(what, files) if _matches(row, what, name, namespace)]
     if not rows:
         _say_none(what, name, namespace)
-    with _reading("status.json"):
+    with reading("status.json"):
         text = _listed(rows, what, output, headers=not no_headers)
     if text:
         click.echo(text)
@@ -98,8 +98,8 @@ def _listed(rows: list[dict[str, Any]], what: str, output: str, *, headers: bool
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def status(place: Place, output: str) -> None:
     """One screen: the verdict, windows, workloads and hosts. Exit 1 if anything is not Ready."""
-    files = _files(place)
-    with _reading("status.json"):
+    files = status_files(place)
+    with reading("status.json"):
         document = json.loads(files["status.json"])
         ready = any(one["type"] == "Ready" and one["status"] == "True" for one in document["conditions"])
         text = files["status.json"].decode().rstrip("\n") if output == "json" else _screen(document, files)
@@ -109,7 +109,7 @@ def status(place: Place, output: str) -> None:
 
 
 @contextmanager
-def _reading(path: str) -> Iterator[None]:
+def reading(path: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
@@ -135,7 +135,7 @@ def _screen(document: Row, files: Mapping[str, bytes]) -> str:
     if survival := document.get("survives"):  # what an older Rota wrote does not say
         lines += survives(survival["loss"], survival["shortfalls"])
     tables = [
-        table(_HEADERS[what], [_CELLS[what](row) for row in _rows(what, files)])
+        table(_HEADERS[what], [_CELLS[what](row) for row in rows_of(what, files)])
         for what in ("workloads", "hosts")
     ]
     return "\n\n".join(["\n".join(one_line(line) for line in lines), *tables])
@@ -146,7 +146,7 @@ def _day(at: str) -> str:
     return f"{datetime.fromisoformat(at):%a %Y-%m-%d}"
 
 
-def _files(place: Place) -> Mapping[str, bytes]:
+def status_files(place: Place) -> Mapping[str, bytes]:
     """The files of the status branch; without one, what they would be with nothing running."""
     with workspace(place) as work:
         found = work.status()
@@ -180,9 +180,9 @@ def _declared(work: Workspace, place: Place) -> Mapping[str, bytes]:
     return documents(replace(made, conditions=(ready,)), ())
 
 
-def _rows(what: str, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
+def rows_of(what: str, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """What `rota get` lists, as the documents have it; a host with why nothing new is placed on it."""
-    with _reading("status.json"):
+    with reading("status.json"):
         document = json.loads(files["status.json"])
         if what == "workloads":
             return list(document["workloads"])
@@ -190,13 +190,13 @@ def _rows(what: str, files: Mapping[str, bytes]) -> list[dict[str, Any]]:
     hosts = []
     for path, content in sorted(files.items()):
         if path.startswith("hosts/") and path.endswith(".json"):
-            with _reading(path):
+            with reading(path):
                 host = json.loads(content)
                 hosts.append({"name": host["name"], "cordoned": host["cordoned"], **host})
     if what == "hosts":
         cordons = {host["name"]: host["cordoned"] for host in hosts}
         return [{**row, "cordoned": cordons.get(name, "")} for name, row in rows.items()]
-    with _reading("hosts/"):
+    with reading("hosts/"):
         instances = [{"host": host["name"], **one} for host in hosts for one in host["instances"]]
         return sorted(instances, key=lambda one: (one["workload"], one["slot"], one["name"]))
 

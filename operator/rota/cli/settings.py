@@ -54,6 +54,14 @@ OPTIONS: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
     (("--git-ca-file",), {"type": _FILE, "help": "The authorities that https trusts."}),
     (("--tls",), {"type": _FOLDER, "help": "A folder per certificate name: ca.pem, cert.pem, key.pem."}),
     (
+        ("--registry-config",),
+        {
+            "type": _FILE,
+            "help": "Logins of private registries: a config.json as `docker login` writes it. "
+            "Credential helpers are not run.",
+        },
+    ),
+    (
         ("--listen",),
         {
             "metavar": "[ADDRESS:]PORT",
@@ -111,7 +119,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _unknown_setting(key: object) -> str:
-    if isinstance(key, str) and key.replace("-", "_") in SECRETS:
+    if isinstance(key, str) and key.replace("-", "_") in (*SECRETS, "api_token"):
         variable = f"ROTA_{key.replace('-', '_').upper()}"
         return f"{key} is a secret and has no place in a file of settings: use {variable} or {variable}_FILE."
     return f"{key} is not a setting."
@@ -153,6 +161,7 @@ def read_settings(options: dict[str, Any]) -> DaemonSettings:
         data=options["data"],
         web=WebSettings(address=address, port=port, github_secret=secrets["github_secret"]),
         tls=options["tls"],
+        registry_config=options["registry_config"],
         pause_file=options["pause_file"],
         dry_run=options["dry_run"],
         take_over=options["take_over"],

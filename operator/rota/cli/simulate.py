@@ -59,7 +59,8 @@ def simulate(place: Place, seed: int, output: str, *, events: bool, **words: Any
     It starts from nothing an hour before, and is judged from --from on. Times are drawn log-uniformly from
     the ranges. Days and times of day are those of the first policy's zone. Exit 1 if an edge was missed that
     was to be met or had no room, if something was below its floor without a fault, or if Rota itself stopped
-    more than a budget allows. With --fail: what a silent host has is not started elsewhere yet.
+    more than a budget allows. With --fail a host is cut off; what it had is started elsewhere once it is
+    lost.
     """
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger("error"),

@@ -111,7 +111,7 @@ def _verdict(report: SimulationReport) -> Iterator[str]:
     for edge in report.roomless:
         yield f"! {_at(edge.at, report)} {edge.workload} had {edge.ready} of {edge.wanted}: no room for more"
     if report.faults:
-        yield "What a silent host has is not started elsewhere yet: it is waited for."
+        yield "What a lost host had is started elsewhere; pinned data and strict singletons wait for it."
     counts = report.counts
     yield (
         f"Starts {counts.starts}, stops {counts.stops}, moves {counts.moves}, failures {counts.failures}, "

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rota.core.forecast.instant import Forecast, Instant
 
 _MOST = 3
 """So many times stand in a line that sums up; the rest is counted."""
+
+
+def duration(length: timedelta) -> str:
+    """A length of time as manifests state it: `1h30m`, `10m`, `45s`; to the second that has begun."""
+    minutes, seconds = divmod(int(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
 def local(at: datetime, forecast: Forecast, *, dated: bool = True) -> str:

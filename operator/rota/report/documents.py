@@ -13,7 +13,9 @@ from rota.core.placement.demand import Refusal
 from rota.core.placement.headroom import Headroom
 from rota.core.planning.actions import Change
 from rota.core.quantities import format_resources
-from rota.core.status import FleetStatus, HostStatus, WorkloadStatus
+from rota.core.rollout_phase import RolloutStatus
+from rota.core.status import FleetStatus, HostStatus
+from rota.core.workload_status import WorkloadStatus
 from rota.report.readme import readme
 from rota.report.state import ledger_document
 
@@ -122,6 +124,7 @@ def host_document(host: HostStatus) -> dict[str, Any]:
         "address": host.address,
         "cordoned": host.cordon,
         "departing": host.departing,
+        "drain": host.drain,
         "engine": None
         if engine is None
         else {
@@ -147,6 +150,9 @@ def workload_document(workload: WorkloadStatus, status: FleetStatus) -> dict[str
         **_workload_row(workload),
         "rule": workload.rule,
         "spec": workload.spec,
+        "image": workload.image,
+        "rollout": None if workload.rollout is None else _rollout(workload.rollout),
+        "log": list(workload.last_words),
         "changes": [change_document(one) for one in workload.changes],
         "unplaced": [unplaced_document(one) for one in status.unplaced if one.workload == name],
         "instances": [
@@ -161,6 +167,16 @@ def workload_document(workload: WorkloadStatus, status: FleetStatus) -> dict[str
             for one in host.view.all_containers
             if one.workload == name
         ],
+    }
+
+
+def _rollout(one: RolloutStatus) -> dict[str, Any]:
+    return {
+        "phase": one.phase,
+        "spec": one.spec,
+        "revision": one.revision,
+        "updated": one.updated,
+        "message": one.message,
     }
 
 
@@ -266,4 +282,5 @@ def _instance(one: ObservedContainer, stopping: bool) -> dict[str, Any]:
         "name": one.name,
         "requests": dict(one.requests.items()),
         "stop": {"signal": one.signal, "grace": one.grace},
+        "dependsOn": [str(needed) for needed in one.depends_on],
     }

@@ -9,7 +9,7 @@ from rota.core.placement.board import NO_LIMIT
 from rota.core.quantities import format_resources
 from rota.core.why import Answer, Explanation, Remedy
 from rota.report.documents import API_VERSION, change_document
-from rota.report.plan import instance_lines
+from rota.report.plan import failure_lines, instance_lines
 from rota.report.text import one_line
 
 
@@ -26,6 +26,7 @@ def explanation_document(told: Explanation) -> dict[str, Any]:
         "fills": told.fills,
         "running": told.running,
         "unplaced": told.unplaced,
+        "failures": failure_lines(told.service, told.decision),
         "changes": [change_document(one) for one in told.changes],
         "hosts": [_host_document(one) for one in told.hosts],
         "leavesRoomForLossOf": _kept_free(told),
@@ -54,7 +55,12 @@ def _host_document(one: Answer) -> dict[str, Any]:
 
 def render_explanation(told: Explanation) -> str:
     """A line that sums up, a line per host, then what would change it."""
-    lines = [_sum(told), *instance_lines(told.changes), *_hosts(told.hosts)]
+    lines = [
+        _sum(told),
+        *(f"! {line}" for line in failure_lines(told.service, told.decision)),
+        *instance_lines(told.changes),
+    ]
+    lines += _hosts(told.hosts)
     lines += [one.detail for one in told.fleetwide]
     if kept := _kept_free(told):
         lines.append(f"What fills leaves room for the loss of any one {kept.removesuffix('s')}.")

@@ -11,13 +11,16 @@ from typing import Any
 from rota.core.decide import Decision, Unplaced
 from rota.core.forecast.instant import Forecast
 from rota.core.ids import WorkloadId
-from rota.core.model import Fleet
+from rota.core.model import Fleet, Service
 from rota.core.observed import Now
 from rota.core.placement.headroom import Headroom
 from rota.core.placement.refusals import refusal_lines
 from rota.core.planning.actions import Change, ChangeKind
+from rota.core.planning.drains import DrainState
+from rota.core.planning.specs import failed
 from rota.core.quantities import format_time
 from rota.core.windows import InForce
+from rota.report.clock_words import duration
 from rota.report.documents import API_VERSION, change_document, survives_document, unplaced_document
 from rota.report.edges import Edge, coming_day_lines, edge_document, edges_of_day
 from rota.report.survival_words import but, loss_lines, loss_of, survival
@@ -47,8 +50,12 @@ class ObjectDiff:
 class Plan:
     """What a change does. `base` and `head` are commits or words for a working tree.
 
-    `fills` are the counts that workloads come to which fill what is left over; `headroom` says whether
-    the fleet survives a loss, where it is to. `forecast` is that of the coming 24 hours, where one was made.
+    `fills` are the counts that workloads come to which fill what is left over; `headroom` says whether the
+    fleet survives a loss, where it is to. `drains` say what leaves hosts that are to be empty, and what will
+    be stopped there by force; `unseen_drains` are the hosts of those that no decision saw before, whose time
+    begins when the daemon sees them. `failures` say which specs failed and what holds instead; `brake` that
+    so many hosts are lost that it is not believed. `forecast` is that of the coming 24 hours, where one was
+    made.
     """
 
     head: str
@@ -63,6 +70,10 @@ class Plan:
     edges: tuple[Edge, ...] = ()
     fills: Mapping[WorkloadId, int] = field(default_factory=dict)
     headroom: Headroom | None = None
+    drains: tuple[DrainState, ...] = ()
+    unseen_drains: frozenset[str] = frozenset()
+    failures: tuple[str, ...] = ()
+    brake: str = ""
     forecast: Forecast | None = None
     held: str = ""
     blocked: str = ""
@@ -70,7 +81,8 @@ class Plan:
 
     @property
     def summary(self) -> dict[str, int]:
-        """How many instances start, stop, are replaced or moved; those that no host admits count apart."""
+        """How many instances start, stop, are replaced or moved; those that no host admits count apart, and
+        so does what a drain stops by force at its deadline."""
         kinds = Counter(change.kind for change in self.changes if not has_no_place(change))
         return {
             "start": kinds[ChangeKind.START],
@@ -78,6 +90,7 @@ class Plan:
             "move": kinds[ChangeKind.MOVE],
             "stop": kinds[ChangeKind.STOP],
             "unplaced": sum(one.count for one in self.unplaced),
+            "forced": sum(len(one.stuck) for one in self.drains if one.deadline is not None),
         }
 
 
@@ -101,6 +114,12 @@ def plan_of(
         forecast=forecast,
         fills={workload: want.count for workload, want in sorted(decision.wants.items()) if want.fill},
         headroom=_with_slots(decision.headroom, forecast),
+        drains=decision.drains,
+        unseen_drains=frozenset(name for name, since in decision.ledger.drains.items() if since == now.wall),
+        failures=tuple(
+            line for _, service in sorted(fleet.services.items()) for line in failure_lines(service, decision)
+        ),
+        brake=decision.brake,
         held=str(decision.held or ""),
         blocked=decision.guard.message,
         **(defaults | fields),
@@ -135,6 +154,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "unplaced": [unplaced_document(one) for one in plan.unplaced],
         "fills": [{"workload": str(workload), "count": count} for workload, count in plan.fills.items()],
         "survives": survives_document(plan.headroom),
+        "drains": [drain_document(one) for one in plan.drains],
+        "failures": list(plan.failures),
+        "brake": plan.brake,
         "held": plan.held,
         "blocked": plan.blocked,
         "warnings": list(plan.warnings),
@@ -144,8 +166,11 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def render_text(plan: Plan) -> str:
     """The plan for a terminal or a log: a header, what changes by workload, the day's edges, a sum."""
     lines = [_header(plan)]
-    lines += [f"! {text}" for text in (plan.held, plan.blocked, *plan.warnings) if text]
+    lines += [
+        f"! {text}" for text in (plan.held, plan.brake, plan.blocked, *plan.failures, *plan.warnings) if text
+    ]
     lines += _objects(plan)
+    lines += [line for one in plan.drains for line in _drain_lines(one, plan)]
     lines += _unplaced(plan)
     lines += coming_day_lines(plan.edges, plan.forecast)
     if plan.fills:
@@ -154,6 +179,50 @@ def render_text(plan: Plan) -> str:
     lines += survival_lines(plan.headroom, plan.forecast)
     lines.append(verdict(plan))
     return "".join(f"{one_line(line)}\n" for line in lines)
+
+
+def drain_document(one: DrainState) -> dict[str, Any]:
+    """What is left on a host that is to be empty, and what has nowhere to go; `deadline` null where there is
+    none."""
+    return {
+        "host": one.host,
+        "cause": one.cause,
+        "deadline": None if one.deadline is None else format_time(one.deadline),
+        "left": one.left,
+        "stuck": [{"workload": str(each.workload), "slot": each.slot, "why": each.why} for each in one.stuck],
+    }
+
+
+def failure_lines(service: Service, decision: Decision) -> list[str]:
+    """That what `service` states failed, and what holds instead; nothing where it did not."""
+    found = failed(service, decision.ledger)
+    if found is None:
+        return []
+    good = decision.ledger.good.get(service.id)
+    line = f"{service.kind} {service.id}: {_commit(found.revision)} failed ({found.reason})"
+    if found.reverts and good is not None:
+        return [f"{line}; the spec of {_commit(good.revision)} holds until its document changes"]
+    return [f"{line}; its rollout waits until its document changes"]
+
+
+def _commit(revision: str) -> str:
+    return f"commit {revision[:7]}" if revision else "the working tree"
+
+
+def _drain_lines(one: DrainState, plan: Plan) -> list[str]:
+    """What a drain comes to, and what will be stopped by force, before it is."""
+    first = f"Drain of {one.host}: {one.left} instance{'s'[: one.left != 1]} to leave"
+    if one.deadline is None:
+        stays = "stays, for there is no deadline"
+        return [first, *(f"    {each.workload}/{each.slot} {stays}: {each.why}" for each in one.stuck)]
+    when = f"by {format_time(one.deadline)}"
+    if one.host in plan.unseen_drains:
+        when = f"within {duration(one.deadline - plan.now)} after it is seen"
+    forced = f"is stopped by force if it is still on {one.host} then"
+    return [
+        f"{first}, {when}",
+        *(f"! {each.workload}/{each.slot} {forced}: {each.why}" for each in one.stuck),
+    ]
 
 
 def survival_lines(headroom: Headroom | None, forecast: Forecast | None = None) -> list[str]:
@@ -281,4 +350,6 @@ def verdict(plan: Plan) -> str:
     parts = [f"{summary[key]} {text}" for key, text in words.items() if summary[key]]
     if summary["unplaced"]:
         parts.append(f"{summary['unplaced']} unplaced")
+    if summary["forced"]:
+        parts.append(f"{summary['forced']} to be stopped by force")
     return f"Plan: {', '.join(parts)}" if parts else "Plan: nothing to change"

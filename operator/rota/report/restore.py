@@ -27,6 +27,8 @@ from rota.report.text import one_line, what_is_wrong
 
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 """What reading a file raises that is not what Rota wrote."""
+_OLDER = {"unreachable": HostState.LOST}
+"""Words that an older Rota wrote."""
 LONG_AGO = float("-inf")
 """Ages are not kept: what was ready counts as ready for long enough."""
 
@@ -66,7 +68,7 @@ def _host(row: Mapping[str, Any]) -> HostView:
     containers = tuple(_container(one, name) for one in row["instances"])
     return HostView(
         name=name,
-        state=HostState(row["state"]),
+        state=_OLDER.get(row["state"]) or HostState(row["state"]),
         detail=_text(row["detail"]),
         engine=None if row["engine"] is None else _engine(row["engine"]),
         containers=containers,
@@ -100,6 +102,7 @@ def _container(row: Mapping[str, Any], host: str) -> ObservedContainer:
         requests=_requests(row["requests"]),
         grace=float(row["stop"]["grace"]),
         signal=_text(row["stop"]["signal"]),
+        depends_on=tuple(WorkloadId.parse(_text(one)) for one in row.get("dependsOn", ())),
         ports=tuple(_port(one) for one in row["ports"]),
         seen_since=0.0,
         ready_since=LONG_AGO if row["ready"] else None,

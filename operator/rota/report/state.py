@@ -9,9 +9,20 @@ from datetime import datetime
 from typing import Any
 
 from rota.core.ids import WorkloadId
-from rota.core.ledger import Applied, EdgeRecord, HostRecord, Ledger, Move, PinKey, Reservation
+from rota.core.ledger import (
+    Applied,
+    EdgeRecord,
+    FailedSpec,
+    HostRecord,
+    Ledger,
+    Move,
+    PinKey,
+    Reservation,
+    Rollout,
+)
 from rota.core.quantities import format_time
 from rota.errors import Stalled
+from rota.report.good_specs import good_row, read_good
 from rota.report.text import what_is_wrong
 
 VERSION = 1
@@ -42,6 +53,20 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
         ],
         "displaced": [_slot(key) for key in sorted(ledger.displaced)],
         "edges": [_edge(one) for one in ledger.edges],
+        "images": [
+            {"workload": str(workload), "spec": spec, "image": image}
+            for (workload, spec), image in sorted(ledger.images.items())
+        ],
+        "good": {str(workload): good_row(one) for workload, one in sorted(ledger.good.items())},
+        "failed": [
+            {"workload": str(workload), **_failed(one)} for workload, one in sorted(ledger.failed.items())
+        ],
+        "canariesPassed": [
+            {"workload": str(workload), "spec": one.spec}
+            for workload, one in sorted(ledger.rollouts.items())
+            if one.passed
+        ],
+        "drains": {name: format_time(since) for name, since in sorted(ledger.drains.items())},
         "startTimes": {str(workload): list(times) for workload, times in sorted(ledger.start_times.items())},
         "applied": None
         if applied is None
@@ -51,6 +76,30 @@ def ledger_document(ledger: Ledger) -> dict[str, Any]:
             "counts": {str(workload): count for workload, count in applied.counts.items()},
         },
     }
+
+
+def _failed(one: FailedSpec) -> dict[str, Any]:
+    return {
+        "spec": one.spec,
+        "document": one.document,
+        "revision": one.revision,
+        "reason": one.reason,
+        "reverts": one.reverts,
+        "returned": one.returned,
+        "stuck": one.stuck,
+    }
+
+
+def _read_failed(row: Mapping[str, Any]) -> FailedSpec:
+    return FailedSpec(
+        spec=row["spec"],
+        document=row["document"],
+        revision=row["revision"],
+        reason=row["reason"],
+        reverts=bool(row["reverts"]),
+        returned=bool(row["returned"]),
+        stuck=bool(row["stuck"]),
+    )
 
 
 def _edge(one: EdgeRecord) -> dict[str, Any]:
@@ -90,6 +139,17 @@ def _slot(key: PinKey) -> dict[str, Any]:
     return {"workload": str(workload), "slot": slot}
 
 
+def _read_host(row: Mapping[str, Any]) -> HostRecord:
+    return HostRecord(
+        endpoint=row["endpoint"], address=row["address"], tls=row["tls"], engine_id=row["engineId"]
+    )
+
+
+def _canaries_passed(row: Mapping[str, Any]) -> Rollout:
+    """A rollout whose canaries were watched; since when it makes no progress is not known."""
+    return Rollout(spec=row["spec"], best=0, since=math.inf, passed=True)
+
+
 def read_ledger(content: bytes) -> Ledger:
     """The ledger that `ledger_document` wrote. Raises Stalled for a newer version or a damaged file.
 
@@ -108,15 +168,7 @@ def read_ledger(content: bytes) -> Ledger:
         applied = document["applied"]
         return Ledger(
             fleet=document.get("fleet", ""),
-            hosts={
-                name: HostRecord(
-                    endpoint=row["endpoint"],
-                    address=row["address"],
-                    tls=row["tls"],
-                    engine_id=row["engineId"],
-                )
-                for name, row in document["hosts"].items()
-            },
+            hosts={name: _read_host(row) for name, row in document["hosts"].items()},
             pins={key: row["host"] for key, row in _by_slot(document["pins"])},
             reservations={
                 key: Reservation(host=row["host"], until=math.inf)
@@ -128,6 +180,19 @@ def read_ledger(content: bytes) -> Ledger:
             },
             displaced=frozenset(key for key, _ in _by_slot(document.get("displaced", ()))),
             edges=tuple(_read_edge(row) for row in document.get("edges", ())),
+            images={
+                (WorkloadId.parse(row["workload"]), row["spec"]): row["image"]
+                for row in document.get("images", ())
+            },
+            good={WorkloadId.parse(name): read_good(row) for name, row in document.get("good", {}).items()},
+            failed={
+                WorkloadId.parse(row["workload"]): _read_failed(row) for row in document.get("failed", ())
+            },
+            rollouts={
+                WorkloadId.parse(row["workload"]): _canaries_passed(row)
+                for row in document.get("canariesPassed", ())
+            },
+            drains={name: _instant(since) for name, since in document.get("drains", {}).items()},
             start_times={
                 WorkloadId.parse(name): tuple(float(seconds) for seconds in times)
                 for name, times in document.get("startTimes", {}).items()

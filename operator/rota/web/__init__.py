@@ -1,1 +1,1 @@
-"""What the daemon serves: the webhook and its own health. It knows two callables, nothing else."""
+"""What the daemon serves: the webhook, its own health, and the API. It knows callables, nothing else."""

@@ -1,4 +1,4 @@
-"""`POST /webhook/github` wakes the loop; `GET /healthz` says whether it turns.
+"""`POST /webhook/github` wakes the loop; `GET /healthz` says whether it turns. The API stands beside them.
 
 The body is counted while it is read, verified before anything looks into it, and never parsed: the
 payload is a hint that there may be news, not data.
@@ -6,10 +6,9 @@ payload is a hint that there may be news, not data.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -17,8 +16,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from rota.web.bodies import read_body
+
 MOST_BODY_BYTES = 1 << 20
-BODY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,9 @@ class Hooks:
     """A loop whose last pass is older does not turn any more."""
 
 
-def application(hooks: Hooks, github_secret: str | None) -> Starlette:
+def application(hooks: Hooks, github_secret: str | None, api: Iterable[Route] = ()) -> Starlette:
     """The ASGI application. Without a secret there is no webhook: unsigned calls are never taken."""
-    routes = [Route("/healthz", _healthz(hooks), methods=["GET"])]
+    routes = [Route("/healthz", _healthz(hooks), methods=["GET"]), *api]
     if github_secret is not None:
         routes.append(Route("/webhook/github", _github(hooks, github_secret.encode()), methods=["POST"]))
     return Starlette(routes=routes)
@@ -54,8 +54,7 @@ def _healthz(hooks: Hooks) -> Callable[[Request], Response]:
 def _github(hooks: Hooks, secret: bytes) -> Callable[[Request], object]:
     async def github(request: Request) -> Response:
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _body(request)
+            body = await read_body(request, MOST_BODY_BYTES)
         except ClientDisconnect:
             return PlainTextResponse("the body did not arrive\n", status_code=400)
         except TimeoutError:
@@ -68,16 +67,6 @@ def _github(hooks: Hooks, secret: bytes) -> Callable[[Request], object]:
         return PlainTextResponse("accepted\n", status_code=202)
 
     return github
-
-
-async def _body(request: Request) -> bytes | None:
-    """The raw body, None where it is larger than is taken. What it claims to be long is not believed."""
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MOST_BODY_BYTES:
-            return None
-    return bytes(chunks)
 
 
 def signed(body: bytes, signature: str, secret: bytes) -> bool:
