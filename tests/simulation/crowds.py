@@ -70,7 +70,8 @@ def crowded_service(name: str, image: str, choose: random.Random) -> Service:
         memory=choose.choice((256, 512, 1024)) * builders.MEBIBYTE,
         extended=extended,
     )
-    return replace(made, requests=requests, priority=priority, placement=rules)
+    update = replace(made.update, progress_deadline=240.0)
+    return replace(made, requests=requests, priority=priority, placement=rules, update=update)
 
 
 def crowded_host(name: str) -> Host:

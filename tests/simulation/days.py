@@ -17,14 +17,15 @@ from rota.core.ledger import Ledger
 from rota.core.model import Amount, CapacityPolicy, Fill, Fleet, Loss, Override, Scheduled, Window
 from rota.core.observed import HostState, Now, ObservedState
 from rota.core.placement.puzzle import Solver
-from rota.engine.memory import ImageTraits, MemoryEngine
+from rota.engine.memory import MemoryEngine
+from rota.engine.memory_registry import MemoryRegistry
 from rota.reconcile import Brain, Pass
 from rota.simulation.clock import VirtualClock
 from rota.simulation.driver import Brains, Simulation
 from rota.simulation.times import Span, Times
 from tests import builders
 from tests.simulation.crowds import ALL, FILLS, KINDS, CrowdedLife, crowded_host, crowded_service
-from tests.simulation.fleets import MISSING_IMAGE, SICK_IMAGE, with_image
+from tests.simulation.fleets import MISSING_IMAGE, SICK_IMAGE, SOUND_IMAGES, TRAITS, with_image
 from tests.simulation.world import Tally
 
 DAYS = 3
@@ -49,10 +50,10 @@ LEADS = (None, None, 0.0, 120.0, 900.0)
 
 
 def machine(seed: int, name: str, clock: Clock) -> MemoryEngine:
-    """An Engine on which images behave as `TIMES` says, but for the sick and the missing one."""
+    """An Engine on which images behave as `TIMES` says, but for those that do not work."""
     engine = MemoryEngine(name, clock)
     usual = TIMES.behaviour(seed, name)
-    sick = ImageTraits(healthy_after=None, stop_takes=0.3)
+    sick = TRAITS[SICK_IMAGE]
     engine.behaviour = lambda image, which: sick if image == SICK_IMAGE else usual(image, which)
     engine.unpullable = {MISSING_IMAGE}
     return engine
@@ -64,6 +65,8 @@ class DaysLife(CrowdedLife):
 
     zone: ZoneInfo = field(init=False)
     start: datetime = field(init=False)
+    bad_images: tuple[str, ...] = (SICK_IMAGE, MISSING_IMAGE)
+    """Those that do not keep time busy: what dies every second makes a day long."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,11 +133,7 @@ class DaysLife(CrowdedLife):
         fleet = super()._image(world)  # type: ignore[arg-type]
 
         def mend() -> None:
-            bad = [
-                one
-                for one in world.fleet.services.values()
-                if one.container.image in (SICK_IMAGE, MISSING_IMAGE)
-            ]
+            bad = [one for one in world.fleet.services.values() if one.container.image in self.bad_images]
             if bad:
                 mended = {one.id: with_image(one, "app:3") for one in bad}
                 self.publish(world, replace(world.fleet, services={**world.fleet.services, **mended}))  # type: ignore[arg-type]
@@ -173,6 +172,8 @@ class DaysLife(CrowdedLife):
             self.outage,
             self.lost_answers,
             self.crash,
+            self.no_room_on_disk,
+            self.no_registry,
             self.touch,
             self.daemon,
             partial(self.jump, seconds=HOUR),
@@ -199,9 +200,9 @@ class DaysLife(CrowdedLife):
         self.publish(world, change(world))  # type: ignore[arg-type]
 
     def outage(self, world: Days) -> None:
-        """A host is silent, or its Engine refuses; for seconds or hours."""
+        """A host is cut off, or its Engine hangs or refuses; for seconds or hours."""
         engine = world.engines[self.choose.choice(sorted(world.engines))]
-        (engine.hang if self.choose.random() < 0.6 else engine.refuse)()
+        self.choose.choice((engine.cut, engine.cut, engine.hang, engine.refuse))()
         seconds = self.choose.choice((2.0, 8.0, 60.0, 2 * HOUR))
         reboots = self.choose.random() < 0.5
 
@@ -214,6 +215,21 @@ class DaysLife(CrowdedLife):
 
     def lost_answers(self, world: Days) -> None:
         world.engines[self.choose.choice(sorted(world.engines))].lose_answers(self.choose.randrange(1, 5))
+
+    def no_room_on_disk(self, world: Days) -> None:
+        engine = world.engines[self.choose.choice(sorted(world.engines))]
+        engine.disk_full = True
+        world.simulation.at(self.choose.uniform(30.0, HOUR), partial(setattr, engine, "disk_full", False))
+
+    def no_registry(self, world: Days) -> None:
+        """The registry is down for some minutes; then tags may stand for other images."""
+        world.registry.trouble = "503 Service Unavailable"
+
+        def end() -> None:
+            world.registry.trouble = ""
+            world.registry.move(self.choose.choice(SOUND_IMAGES))
+
+        world.simulation.at(self.choose.uniform(30.0, 600.0), end)
 
     def crash(self, world: Days) -> None:
         world.engines[self.choose.choice(sorted(world.engines))].crash_and_restart()
@@ -297,6 +313,10 @@ class Days:
     @property
     def engines(self) -> Mapping[str, MemoryEngine]:
         return self.simulation.hosts.engines
+
+    @property
+    def registry(self) -> MemoryRegistry:
+        return self.simulation.hosts.registry
 
     @property
     def writes(self) -> int:

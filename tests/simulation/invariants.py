@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from rota.core.observed import HostState
+from rota.core.ids import WorkloadId
+from rota.core.observed import HostState, ObservedContainer, ObservedState
 from rota.core.planning.actions import StartInstance, StopInstance
+from rota.core.planning.judge import MOST_DEATHS
 from rota.core.windows import wanted
 from rota.engine.port import ListedContainer
 from tests.simulation.world import World
@@ -51,31 +53,47 @@ def no_host_is_overbooked(world: World) -> None:
 
 
 def budgets_hold(world: World) -> None:
-    """S6: Rota's own stops leave enough that serve; Rota's own starts do not exceed the surge."""
+    """S6: Rota's own stops leave enough that serve; Rota's own starts do not exceed the surge.
+
+    What is not waited for is set apart, and so is what replaces it: instances that keep dying, and those of
+    hosts that do not answer and are lost, or that a person has let go.
+    """
     decision, observed = world.decision, world.observed
     assert decision is not None
     stops = {(one.host, one.container_id) for one in decision.actions if isinstance(one, StopInstance)}
+    given_up = not_waited_for(world)
+    by_workload: dict[WorkloadId, list[ObservedContainer]] = defaultdict(list)
+    for one in observed.containers():
+        by_workload[one.workload].append(one)
     for service in world.fleet.services.values():
         asked = decision.wants[service.id]
         want, due, fill = asked.count, asked.due, asked.fill
-        containers = [one for one in observed.containers() if one.workload == service.id]
+        every = by_workload[service.id]
+        containers = [one for one in every if one.host not in given_up and not keeps_dying(one, observed)]
         live = [one for one in containers if not observed.is_stopping(one)]
         serving = {one.slot for one in live if one.ready}
-        still = {one.slot for one in live if one.ready and (one.host, one.id) not in stops}
+        staying = [
+            one
+            for one in every
+            if one.host not in given_up and not observed.is_stopping(one) and (one.host, one.id) not in stops
+        ]
+        still = {one.slot for one in staying if one.ready}
         least = due - service.max_unavailable.of(due)
         if fill is not None:  # it is stopped first, one at least at a time, and yields down to its least
             least = min(due - 1, fill.min - max(service.max_unavailable.of(want), 1))
-            staying = {one.slot for one in live if (one.host, one.id) not in stops}
-            still |= staying if len(staying) >= least else set()
-        assert len(still) >= min(least, len(serving)), (
+            slots = {one.slot for one in staying}
+            still |= slots if len(slots) >= least else set()
+        overdue = any((one.host, one.id) in stops for one in live if drain_is_over(one.host, world))
+        assert overdue or len(still) >= min(least, len(serving)), (
             f"S6: {service.id} is left with {len(still)} of {len(serving)} that serve, at least {least} must"
         )
         starts = [
             one for one in decision.actions if isinstance(one, StartInstance) and one.workload == service.id
         ]
+        apart = {one.slot for one in every} - {one.slot for one in containers}
         slots = {one.slot for one in live if (one.host, one.id) not in stops}
         successors = [one for one in starts if one.slot in slots]
-        missing = [one for one in starts if one.slot not in slots]
+        missing = [one for one in starts if one.slot not in slots | apart]
         assert not missing or len(slots) + len(missing) <= want, f"S6: {service.id} starts more than {want}"
         most = want + max(service.update.max_surge.of(want), 1)
         heard = [one for one in containers if observed.hosts[one.host].state is HostState.REACHABLE]
@@ -85,6 +103,31 @@ def budgets_hold(world: World) -> None:
         assert not successors or count + len(starts) <= most, (
             f"S6: {service.id} has {count}, starts {len(starts)}, at most {most}"
         )
+
+
+def not_waited_for(world: World) -> set[str]:
+    """The hosts that do not answer and are lost, were called lost, or have left the fleet."""
+    dead = {one.target_name for one in world.fleet.overrides_in_force(world.clock.wall) if one.lost}
+    return {
+        name
+        for name, view in world.observed.hosts.items()
+        if view.state is HostState.LOST
+        or (view.state is not HostState.REACHABLE and (name in dead or name not in world.fleet.hosts))
+    }
+
+
+def keeps_dying(container: ObservedContainer, observed: ObservedState) -> bool:
+    """Whether its slot died so often on its host that it is moved."""
+    slot = (container.workload, container.slot)
+    known = observed.hosts[container.host].deaths.items()
+    return any((key[0], key[1]) == slot and len(deaths.at) >= MOST_DEATHS for key, deaths in known)
+
+
+def drain_is_over(host: str, world: World) -> bool:
+    """Whether the deadline of its drain has come: what is left there is stopped, whoever it serves."""
+    assert world.decision is not None
+    deadlines = [one.deadline for one in world.decision.drains if one.host == host]
+    return any(at is not None and world.clock.wall >= at for at in deadlines)
 
 
 class VolumesStay:

@@ -75,8 +75,10 @@ def what_starts_may_stand_where_it_starts(world: World) -> None:
     nothing: dict[str, Counter[str]] = {name: Counter() for name in fleet.hosts}
     stand = Stand(hosts=fleet.hosts, services=fleet.services, counts=counts, shut=shut, occupied=nothing)
     placed = Counter((one.workload, one.host) for one in starts)
-    # Of whom it must be near, a predecessor will do; for evenness counts where all others are to go as well.
-    near = counts + Counter((one.workload, one.host) for one in _staying(world))
+    # Of whom it must be near, a predecessor will do, or one that only waits for its image; for evenness
+    # counts where all others are to go as well.
+    waits = [one for one in world.decision.changes if one.waits.startswith("image ") and one.host is not None]
+    near = counts + Counter((one.workload, one.host) for one in [*_staying(world), *waits])
     to = {(one.workload, one.slot): one.host for one in world.decision.changes if one.host in fleet.hosts}
     even = Counter((workload, host) for (workload, _), host in {**homes, **to}.items())
     found = faults(stand, placed)

@@ -20,6 +20,7 @@ import structlog
 from rota.core.decide import decide
 from rota.core.windows import in_force
 from rota.reconcile import Brain
+from tests.simulation.convergence import CONVERGENCE
 from tests.simulation.days import DAYS, Days, DaysLife
 from tests.simulation.invariants import (
     VolumesStay,
@@ -132,6 +133,7 @@ INVARIANTS = (
     what_fills_stays_within_its_bounds,
     quotas_hold,
     one_rule_applies,
+    *CONVERGENCE,
 )
 
 

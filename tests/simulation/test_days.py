@@ -45,7 +45,7 @@ def test_days_under_fire_keep_every_invariant_and_end_in_peace(seed: int, total:
         total.add(DaysRun(seed).live())
 
 
-@pytest.mark.parametrize("seed", SEEDS[:3])
+@pytest.mark.parametrize("seed", SEEDS[:2])
 def test_the_same_seed_gives_the_same_bytes(seed: int) -> None:
     """S16, over days: every decision, its instant and its words."""
     digests = set()

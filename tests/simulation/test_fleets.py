@@ -21,6 +21,7 @@ from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedState
 from rota.core.planning.actions import StartInstance, stop_of
 from tests import builders
+from tests.simulation.convergence import CONVERGENCE, unfinished
 from tests.simulation.fleets import MISSING_IMAGE, TRAITS, Life
 from tests.simulation.invariants import (
     VolumesStay,
@@ -36,8 +37,8 @@ from tests.simulation.world import Decide, Tally, VirtualClock, World
 
 SEEDS = [int(text) for text in os.environ.get("ROTA_SEEDS", "").split(",") if text] or list(range(30))
 STORM_SECONDS = 60.0
-CALM_SECONDS = 180.0
-"""Longer than the longest back-off, a deadline and a grace together."""
+CALM_SECONDS = 420.0
+"""Longer than deaths are held against a host, with a deadline and a grace besides."""
 QUIET_SECONDS = 3.0
 """Longer than a new instance soaks and an old one takes to stop."""
 STEP = 0.25
@@ -62,6 +63,7 @@ class Run:
             no_host_is_overbooked,
             only_what_is_seen_is_stopped,
             budgets_hold,
+            *CONVERGENCE,
             VolumesStay(),
         ]
 
@@ -88,7 +90,7 @@ class Run:
     def missing(self) -> list[str]:
         """What is not yet as the last commit asks, or not left in peace."""
         assert self.world.decision is not None
-        return [*map(str, self.world.decision.changes), *differences(self.world)]
+        return [*map(str, self.world.decision.changes), *differences(self.world), *unfinished(self.world)]
 
     def rest(self) -> int:
         """How many changing calls follow when nothing is left to do."""

@@ -21,7 +21,7 @@ from rota.core.planning.actions import stop_of
 from rota.core.windows import Want
 from rota.engine.memory import MemoryEngine
 from rota.simulation.driver import Brains, Simulation
-from rota.simulation.report import Verdict, document
+from rota.simulation.report import SimulationReport, Verdict, document
 from rota.simulation.run import Fault, Setup, simulate
 from rota.simulation.times import Span, Times, machines
 from rota.simulation.watcher import Watcher, edge_met, floor_of, reached
@@ -92,11 +92,12 @@ def test_a_quiet_fleet_is_not_stepped() -> None:
 
 def test_a_silent_host_is_noticed_by_heartbeats_as_the_daemon_would() -> None:
     simulation, _ = play(fleet(), 600.0)
-    simulation.hosts.engines["h1"].hang()
+    simulation.hosts.engines["h1"].cut()
     simulation.run(4.5)
     assert simulation.hosts.views()["h1"].state is HostState.SUSPECT
     simulation.run(8.0)
-    assert simulation.hosts.views()["h1"].state is HostState.UNREACHABLE
+    assert simulation.hosts.views()["h1"].state is HostState.LOST
+    simulation.run(60.0)  # what ran there has started elsewhere
     assert simulation.hosts.calm
     simulation.run(3600.0)
     simulation.hosts.engines["h1"].heal()
@@ -192,18 +193,47 @@ def test_a_lost_host_is_below_the_floor_but_no_broken_budget() -> None:
     (run,) = report.workloads
     (below,) = run.below
     assert (run.lowest, run.floor, run.lowest_at) == (1, 2, fault.at)
-    assert (below.since, below.seconds) == (fault.at, pytest.approx(604.0, abs=1.0))  # until healthy again
-    assert run.hours == pytest.approx(48.0 - 604 / 3600, abs=0.001)
+    # lost after 10 s; then its successor is created and becomes healthy
+    assert (below.since, below.seconds) == (fault.at, pytest.approx(15.0, abs=1.0))
+    assert run.hours == pytest.approx(48.0 - 15 / 3600, abs=0.001)
     assert [one.losses for one in report.hosts] == [0, 1]
     assert report.kept
+
+
+def test_what_came_back_with_a_lost_host_is_settled() -> None:
+    report = simulate(setup(fleet(), 3.0, [Fault("h1", START + timedelta(hours=1), 600.0)]))
+    texts = [one.text for one in report.events]
+    back = texts.index("host h1 is reachable")
+    assert texts.index("host h1 fails") < texts.index("host h1 is lost") < back
+    (duplicate,) = [one for one in texts if "duplicate of" in one]
+    assert duplicate.startswith("stop shop/web/1 on h1 (duplicate of ")
+    assert texts.index(duplicate) > back
+
+
+def states_of_h1(report: SimulationReport) -> list[tuple[float, str]]:
+    """What was thought of it when, in minutes; that it was suspect in between is left out."""
+    told = [(one.at, one.text) for one in report.events if one.text.startswith("host h1 is ")]
+    return [
+        (round((at - START).total_seconds() / 60.0), text.removeprefix("host h1 is "))
+        for at, text in told
+        if "suspect" not in text
+    ]
 
 
 def test_faults_that_overlap_are_one_outage_and_one_without_an_end_lasts() -> None:
     first, second = (Fault("h1", START + timedelta(minutes=at), 600.0) for at in (60, 65))
     report = simulate(setup(fleet(), 3.0, [first, second]))
-    assert [round(one.seconds) for one in report.workloads[0].below] == [904]
+    assert states_of_h1(report) == [(60, "lost"), (75, "reachable")]
+    assert [round(one.seconds) for one in report.workloads[0].below] == [15]
     report = simulate(setup(fleet(), 3.0, [Fault("h1", START + timedelta(hours=2))]))
-    assert [round(one.seconds) for one in report.workloads[0].below] == [3600]
+    assert states_of_h1(report) == [(120, "lost")]
+
+
+def test_without_room_elsewhere_a_lost_host_is_missed_until_it_is_back() -> None:
+    fault = Fault("h1", START + timedelta(hours=2), 600.0)
+    report = simulate(setup(fleet(cpu=3000), 4.0, [fault]))
+    assert [round(one.seconds) for one in report.workloads[0].below] == [604]
+    assert report.kept
 
 
 def test_an_edge_that_was_promised_and_missed_is_late_and_said_in_every_form() -> None:
@@ -226,9 +256,15 @@ def test_an_edge_that_was_promised_and_missed_is_late_and_said_in_every_form() -
 
 
 def test_a_stop_of_its_own_below_the_floor_breaks_the_budget() -> None:
+    planted: list[float] = []
+
     def brain(of: Fleet, observed: ObservedState, ledger: Ledger, now: Now, _: Solver | None) -> Decision:
+        """For a minute, from the first pass half an hour later on."""
         decision = decide(of, observed, ledger, now)
         if now.wall < START + timedelta(minutes=30) or ledger.targets[WEB].settled is False:
+            return decision
+        planted.append(now.mono)
+        if now.mono > planted[0] + 60.0:
             return decision
         return replace(decision, actions=tuple(stop_of(one, "planted") for one in observed.containers())[:1])
 

@@ -12,9 +12,11 @@ from rota.core.decide import Decision, decide
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet
 from rota.core.observed import HostView, Now, ObservedState
-from rota.engine.calls import AskFacts, ListContainers, Ping
+from rota.core.planning.outage import confirmed_lost
+from rota.engine.calls import AskFacts, AskPort, ListContainers, Ping
 from rota.engine.memory import MemoryEngine
-from rota.engine.observe import presume, settle_identities
+from rota.engine.memory_registry import MemoryRegistry
+from rota.engine.observe import presume, settle_identities, strangers
 from rota.engine.runner import FleetSetup, HostSetup
 from rota.engine.worker import WorkerEvent
 from rota.reconcile import reserved_from_now_on
@@ -93,6 +95,11 @@ class World:
         """Kill the daemon when so many calls have been made, before it hears the last one's answer."""
         self.arrives = 0.0
         """The share of the other calls under way that still reach their Engine then."""
+        self.kinds: set[str] = set()
+        """The calls that were made, by the names of their kinds."""
+        self.pushes = 0
+        self.kill_after_push: int | None = None
+        """Kill the daemon when the status branch was pushed so often, before it does anything else."""
         self._forget()
 
     def _forget(self) -> None:
@@ -133,13 +140,19 @@ class World:
     def engines(self) -> dict[str, MemoryEngine]:
         return self.hosts.engines
 
+    @property
+    def registry(self) -> MemoryRegistry:
+        return self.hosts.registry
+
     def observe(self) -> ObservedState:
         self._configure()
-        self.known = presume(self.hosts.views(), self.known)
+        views, confirmed = self.hosts.views(), confirmed_lost(self.fleet, self.clock.now())
+        self.known = presume(views, self.known, strangers(views, self.ledger, confirmed))
         return ObservedState(
-            hosts=settle_identities(self.known, self.ledger),
+            hosts=settle_identities(self.known, self.ledger, confirmed),
             outcomes=self.hosts.take_outcomes(),
             recorded_pins=frozenset(self.published.ledger.pins),
+            resolves=True,
         )
 
     def decide(self) -> Decision:
@@ -153,11 +166,16 @@ class World:
         self.hosts.submit(self.decision.actions)
         if not self.observed.unseen() and self.random.random() < self.publishes:
             self.published = Published(self.ledger, dict(self.observed.hosts))
+            self.pushes += 1
         self.tally.passes += 1
         for invariant in self.invariants:
             invariant(self)
             self.tally.checks += 1
-        return self.decision
+        decision = self.decision
+        if self.pushes == self.kill_after_push:
+            self.kill_after_push = None
+            self.restart_daemon(self.arrives)
+        return decision
 
     def stirs(self) -> bool:
         """Whether a daemon that only passes when something happened or is due would pass now."""
@@ -185,7 +203,8 @@ class World:
         return True
 
     def _make(self, flying: hosts.Flying) -> WorkerEvent:
-        if not isinstance(flying.asked.call, Ping | AskFacts | ListContainers):
+        self.kinds.add(type(flying.asked.call).__name__)
+        if not isinstance(flying.asked.call, Ping | AskFacts | ListContainers | AskPort):
             self.tally.calls += 1
         return self.hosts.make(flying)
 
@@ -202,11 +221,12 @@ class World:
 
     def run(self, seconds: float, step: float = 0.1) -> Decision:
         """Ticks and passes for `seconds` of virtual time."""
+        decision: Decision | None = None
         for _ in range(round(seconds / step)):
             self.tick(step)
-            self.decide()
-        assert self.decision is not None
-        return self.decision
+            decision = self.decide()
+        assert decision is not None
+        return decision
 
     def run_until(self, condition: Callable[[World], bool], seconds: float, step: float = 0.1) -> float:
         """Ticks and passes until `condition` holds; how long it took. Fails after `seconds`."""

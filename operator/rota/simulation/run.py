@@ -71,7 +71,7 @@ def _plan(
 
     def fail() -> None:
         down[fault.host] += 1
-        simulation.hosts.engines[fault.host].hang()
+        simulation.hosts.engines[fault.host].cut()
         watcher.fails(fault.host)
 
     def recover() -> None:

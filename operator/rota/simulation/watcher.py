@@ -241,7 +241,7 @@ class Watcher:
             self._states[name] = view.state
             if before in (None, view.state) or self._start is None:
                 continue
-            self._hosts[name].losses += view.state is HostState.UNREACHABLE
+            self._hosts[name].losses += view.state is HostState.LOST
             self.note(f"host {name} is {view.state}")
 
     def _follow_windows(self, decision: Decision) -> None:
