@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import forecast, hosts, repository
+from benchmarks import forecast, hosts, outages, repository, rollouts
 from benchmarks.figures import Figures
 from benchmarks.placement import entries
+from benchmarks.watching.entries import hung_host, lost_host, many_hosts
 from rota.cli.main import collect_rarely
 
 BENCHMARKS: dict[str, Callable[[Figures], None]] = {
@@ -21,7 +22,13 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "rate": hosts.sixty_containers,
     "idle": hosts.idle,
     "edges": hosts.edges,
+    "outage": outages.outage,
+    "outage-engine": outages.engine_restart,
+    "rollouts": rollouts.rollouts,
     "forecast": forecast.forecasts,
+    "watching-many": many_hosts,
+    "watching-hung": hung_host,
+    "watching-lost": lost_host,
     **entries.ENTRIES,
 }
 

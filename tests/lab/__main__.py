@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,8 +16,14 @@ from tests.lab.hosts import Lab
 from tests.lab.layout import LabHost
 from tests.lab.shell import LabError
 
-FAULTS = ("cut", "heal", "kill", "start", "stop", "pause", "unpause", "drop_answers", "restore_answers")
+FAULTS = (
+    *("cut", "heal", "kill", "start", "stop", "pause", "unpause"),
+    *("drop_answers", "restore_answers", "fill_disk", "free_disk"),
+)
 HOSTS_VARIABLE = "ROTA_LAB_HOSTS"
+FAULTS_VARIABLE = "ROTA_LAB_FAULTS"
+NAME_VARIABLE = "ROTA_LAB_NAME"
+"""The lab that is meant where `--name` does not say."""
 EXIT_FAILURE = 3
 EXIT_NO_SUCH_COMMAND = 127
 SIGNALLED = 128
@@ -58,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     for fault in FAULTS:
         action = actions.add_parser(fault.replace("_", "-"), help=getattr(Lab, fault).__doc__)
         action.add_argument("host", metavar="HOST")
-        action.add_argument("--name", default="rota")
+        action.add_argument("--name", default=os.environ.get(NAME_VARIABLE, "rota"))
         action.set_defaults(act=_fault, fault=fault)
 
     run = actions.add_parser("run", help="bring a lab up, run the command after -- with it, take it down")
@@ -129,6 +136,8 @@ def _condition(host: LabHost) -> list[str]:
         words.append("cut off")
     if network.drops_answers(host):
         words.append("answers dropped")
+    if daemon.disk_is_full(host):
+        words.append("disk full")
     return words or ["running"]
 
 
@@ -140,17 +149,23 @@ def _run(chosen: argparse.Namespace) -> int:
         if not chosen.or_without:
             raise
         print(f"lab: {' '.join(str(error).split())}; going on without one", file=sys.stderr)
-        return _run_command(chosen.command_line, hosts=None)
+        return _run_command(chosen.command_line, None, chosen.name)
     with lab:
-        endpoints = ",".join(f"{host.name}={host.endpoint}" for host in lab.hosts.values())
-        return _run_command(chosen.command_line, hosts=endpoints)
+        return _run_command(chosen.command_line, lab, chosen.name)
 
 
-def _run_command(command: Sequence[str], hosts: str | None) -> int:
-    """Run it to its end, passing SIGINT and SIGTERM on; ended by signal N counts as exit code 128 + N."""
-    environment = {name: value for name, value in os.environ.items() if name != HOSTS_VARIABLE}
-    if hosts is not None:
-        environment[HOSTS_VARIABLE] = hosts
+def _run_command(command: Sequence[str], lab: Lab | None, name: str) -> int:
+    """Run it to its end, passing SIGINT and SIGTERM on; ended by signal N counts as exit code 128 + N.
+
+    In its environment it finds the endpoints of the lab's hosts, and the command that does them harm.
+    """
+    ours = (HOSTS_VARIABLE, FAULTS_VARIABLE)
+    environment = {key: value for key, value in os.environ.items() if key not in ours}
+    if lab is not None:
+        hosts = lab.hosts.values()
+        environment[HOSTS_VARIABLE] = ",".join(f"{host.name}={host.endpoint}" for host in hosts)
+        environment[FAULTS_VARIABLE] = f"{shlex.quote(sys.executable)} -m tests.lab"
+        environment[NAME_VARIABLE] = name
     try:
         command_run = subprocess.Popen(command, env=environment)
     except OSError as error:

@@ -40,6 +40,14 @@ def start(lab: Lab, host: LabHost | str, container: Container) -> str:
     return str(answer["Id"])
 
 
+def execute(lab: Lab, host: LabHost | str, container_id: str, *command: str) -> None:
+    """Run a command in a container; comes back once it has begun."""
+    status, answer = lab.api(host, "POST", f"/containers/{container_id}/exec", {"Cmd": list(command)})
+    if status != 201:
+        raise LabError(f"{command[0]} could not be run in {container_id}, code {status}: {answer}")
+    lab.api(host, "POST", f"/exec/{answer['Id']}/start", {"Detach": True})
+
+
 def state(lab: Lab, host: LabHost | str, name: str) -> dict[str, Any]:
     """The Engine's own word on a container: Status, ExitCode, Health, …"""
     status, answer = lab.api(host, "GET", f"/containers/{name}/json")

@@ -94,6 +94,32 @@ def unpause(host: LabHost) -> None:
     _send(host, signal.SIGCONT)
 
 
+def fill_disk(host: LabHost) -> None:
+    """Leave no room where the engine keeps its containers: one that is new cannot be written down.
+
+    For a host without containers: what it has is out of its sight meanwhile.
+    """
+    if not disk_is_full(host):
+        run("mount", "-t", "tmpfs", "-o", "size=4k", "full", str(_containers(host)))
+        (_containers(host) / "filler").write_bytes(bytes(os.sysconf("SC_PAGE_SIZE")))
+
+
+def free_disk(host: LabHost) -> None:
+    """Give the room back."""
+    if disk_is_full(host):
+        run("umount", "--lazy", str(_containers(host)))
+
+
+def disk_is_full(host: LabHost) -> bool:
+    """Whether `fill_disk` holds."""
+    return _containers(host).is_mount()
+
+
+def _containers(host: LabHost) -> Path:
+    """Where the engine writes down what containers it has."""
+    return host.data_root / "containers"
+
+
 def _end(host: LabHost, number: signal.Signals, seconds: float) -> None:
     """Send dockerd a signal that ends it, and wait until it and its containerd hold nothing open any more."""
     ending = [found for found in (pid(host), _living(_containerd_pidfile(host), host)) if found is not None]
@@ -149,8 +175,9 @@ def _arguments(host: LabHost, certificates: Path) -> list[str]:
 
 
 def _config_file(host: LabHost) -> Path:
-    """Gives an old engine an id of its own: it comes from a key file that all engines here would share."""
-    settings = {}
+    """Lets the engine pull without TLS from the lab's own network, and gives an old one an id of its own: it
+    comes from a key file that all engines here would share."""
+    settings: dict[str, object] = {"insecure-registries": [f"{host.address}/24"]}
     if _release() < FIRST_WITH_OWN_ID:
         settings["deprecated-key-path"] = str(host.folder / "key.json")
     path = host.folder / "daemon.json"

@@ -163,9 +163,18 @@ class Lab:
         """Let the answers of the host's API out again."""
         network.restore_answers(self.host(host))
 
+    def fill_disk(self, host: LabHost | str) -> None:
+        """Fill the disk of a host without containers: none can be made there."""
+        daemon.fill_disk(self.host(host))
+
+    def free_disk(self, host: LabHost | str) -> None:
+        """Make room on its disk again."""
+        daemon.free_disk(self.host(host))
+
     def mend(self, host: LabHost | str) -> None:
-        """Undo every fault: cable in, answers out, dockerd running and not held."""
+        """Undo every fault: cable in, answers out, room on the disk, dockerd running and not held."""
         self.heal(host)
+        self.free_disk(host)
         self.restore_answers(host)
         self.unpause(host)
         self.start(host)

@@ -5,13 +5,17 @@ lab never sends a packet off this machine, and a pull from an unknown registry f
 """
 
 import json
+import subprocess
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.layout import NETWORK, LabHost, Layout
 from tests.lab.shell import LabError, run, works
 
 NAMESPACES = Path("/run/netns")
+STOP_SECONDS = 10.0
 IPTABLES = ("iptables", "-w", "5")
 
 
@@ -95,6 +99,17 @@ def restore_answers(host: LabHost) -> None:
 def drops_answers(host: LabHost) -> bool:
     """Whether the host's answers are being lost."""
     return works(*inside(host, *IPTABLES, "-C", *_answer_rule(host)))
+
+
+@contextmanager
+def listening(host: LabHost, busybox: str, port: int) -> Iterator[None]:
+    """A program of the host itself, no container, that holds a TCP port."""
+    program = subprocess.Popen(inside(host, busybox, "httpd", "-f", "-p", str(port)))
+    try:
+        yield
+    finally:
+        program.kill()
+        program.wait(STOP_SECONDS)
 
 
 def _bridge_rule(layout: Layout) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from tests.lab.layout import LabHost
 from tests.lab.waiting import wait_for
 
 WEB = "registry.example/shop/web:1.5.0"
+WEB_1_6 = "registry.example/shop/web:1.6.0"
 WORKER = "registry.example/analytics/worker:2.3.0"
 STOP_SECONDS = 20.0
 
@@ -50,11 +51,38 @@ class Repository:
 
     def status(self) -> dict[str, Any]:
         """`status.json` of the status branch; empty before the first."""
-        found = subprocess.run(
-            ["git", "show", "rota/status:status.json"], cwd=self.bare, capture_output=True, check=False
-        )
-        document: dict[str, Any] = json.loads(found.stdout) if found.returncode == 0 else {}
+        return self.document("status.json")
+
+    def document(self, path: str) -> dict[str, Any]:
+        """A JSON file of the status branch; empty where there is none."""
+        document: dict[str, Any] = json.loads(self.published(path) or b"{}")
         return document
+
+    def events(self) -> list[dict[str, Any]]:
+        """What happened, oldest first, by the status branch."""
+        return [json.loads(line) for line in self.published("events.jsonl").splitlines()]
+
+    def published(self, path: str) -> bytes:
+        """A file of the status branch, empty where there is none."""
+        found = subprocess.run(
+            ["git", "show", f"rota/status:{path}"], cwd=self.bare, capture_output=True, check=False
+        )
+        return found.stdout if found.returncode == 0 else b""
+
+    def everything(self) -> str:
+        """All that was ever written to the status branch, as text."""
+        found = subprocess.run(
+            ["git", "log", "--patch", "rota/status"], cwd=self.bare, capture_output=True, check=True
+        )
+        return found.stdout.decode()
+
+    def host_state(self, host: str) -> str:
+        """What the status branch says of a host: reachable, suspect, lost …"""
+        return str(next(one["state"] for one in self.status()["hosts"] if one["name"] == host))
+
+    def told(self, word: str) -> bool:
+        """Whether a condition of the fleet, by its type, reason or message, says `word`."""
+        return any(word in str(one) for one in self.status().get("conditions", ()))
 
     def ready(self, commit: str = "") -> bool:
         """Whether the status branch says that `commit` (or any) is applied and everything is Ready."""
@@ -119,22 +147,32 @@ def operating(repository: Repository, folder: Path, *arguments: str, secret: str
             operator.kill()
 
 
-def instances(lab: Lab, workload: str) -> list[tuple[str, dict[str, Any]]]:
-    """The running containers of a workload over all hosts, by the Engines' own word."""
+def instances(lab: Lab, workload: str, *on: str) -> list[tuple[str, dict[str, Any]]]:
+    """The running containers of a workload on these hosts, or on all, by the Engines' own word."""
     return [
         (name, row)
-        for name in lab.hosts
+        for name in on or lab.hosts
         for row in lab.containers(name, running_only=True)
         if row["Labels"].get("rota.workload") == workload
     ]
 
 
-def healthy(lab: Lab, workload: str) -> int:
+def ids(lab: Lab, workload: str, *on: str) -> set[str]:
+    """The ids of the same."""
+    return {row["Id"] for _, row in instances(lab, workload, *on)}
+
+
+def healthy(lab: Lab, workload: str, *on: str) -> int:
     """How many of them are healthy, or run where there is no health check."""
     return sum(
         "(health: starting)" not in row["Status"] and "(unhealthy)" not in row["Status"]
-        for _, row in instances(lab, workload)
+        for _, row in instances(lab, workload, *on)
     )
+
+
+def image_id(lab: Lab, image: str) -> str:
+    """The id of an image, which is the same on every host."""
+    return str(lab.api("h1", "GET", f"/images/{image}/json")[1]["Id"])
 
 
 def slots(lab: Lab, workload: str) -> list[int]:
@@ -164,14 +202,14 @@ class Sampler:
             self.seen.append(self._look())
 
 
-def fleet_manifests(hosts: Mapping[str, LabHost]) -> dict[str, str]:
-    """A fleet of the lab's hosts."""
+def fleet_manifests(hosts: Mapping[str, LabHost], failure: str = "{}") -> dict[str, str]:
+    """A fleet of the lab's hosts; `failure` says how soon a silent one is given up."""
     files = {
-        "fleet": """
+        "fleet": f"""
 apiVersion: rota/v1
 kind: Fleet
-metadata: {name: lab, uid: lab-1}
-spec: {}
+metadata: {{name: lab, uid: lab-1}}
+spec: {{failure: {failure}}}
 """
     }
     for name, host in hosts.items():
@@ -186,7 +224,10 @@ spec:
     return files
 
 
-def web_manifest(replicas: int = 4, image: str = WEB, environment: str = "{}") -> str:
+UPDATE = "{maxSurge: 50%, minHealthyTime: 1s, healthyDeadline: 30s}"
+
+
+def web_manifest(replicas: int = 4, image: str = WEB, environment: str = "{}", update: str = UPDATE) -> str:
     """Web servers with a health check, replaced start-first."""
     return f"""
 apiVersion: rota/v1
@@ -202,7 +243,7 @@ spec:
     healthcheck: {{test: ["CMD", "/app", "health"], interval: 1s, timeout: 2s, retries: 3}}
     stop_grace_period: 5s
   resources: {{requests: {{cpu: 500m, memory: 256Mi}}}}
-  update: {{maxSurge: 50%, minHealthyTime: 1s, healthyDeadline: 30s}}
+  update: {update}
 """
 
 

@@ -15,6 +15,7 @@ PROGRAM_OF_PACKAGE = {
     "iptables": "iptables",
     "busybox-static": "busybox",
     "git": "git",
+    "docker-registry": "docker-registry",
 }
 START_POLICY = Path("/usr/sbin/policy-rc.d")
 NEVER_START = b"#!/bin/sh\n# Written for one installation by Rota's lab: start no service.\nexit 101\n"

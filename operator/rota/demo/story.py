@@ -10,6 +10,7 @@ from rota.core.edge_lines import EdgeLine
 from rota.core.ids import WorkloadId
 from rota.core.observed import ObservedContainer, Result
 from rota.core.status import FleetStatus
+from rota.demo.outage import Outage
 from rota.reconcile import Pass
 
 
@@ -32,6 +33,8 @@ class Story:
     done: Counter[str] = field(default_factory=Counter)
     edges: list[tuple[str, float]] = field(default_factory=list)
     met: list[EdgeLine] = field(default_factory=list)
+    outage: Outage | None = None
+    outages: list[str] = field(default_factory=list)
     _window: str = ""
     _commit: str = ""
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -53,6 +56,7 @@ class Story:
         self._follow_window(last)
         self._follow_outcomes(last)
         self._follow_killed(last)
+        self._follow_outage(last)
         self._follow_waiting(last)
 
     def expect(self, last: Pass, text: str) -> None:
@@ -65,6 +69,24 @@ class Story:
         self._killed_at = last.now.mono
         self._mended_by_rota = False
         self.tell(last, f"Somebody kills {one.workload}/{one.slot} on {one.host}.")
+
+    def cut_off(self, last: Pass, host: str) -> None:
+        """`host` is about to be cut off: tell when it is lost, and when all it ran is healthy elsewhere."""
+        view = next(one.view for one in last.status.hosts if one.view.name == host)
+        ran = frozenset((one.workload, one.slot) for one in view.containers)
+        self.outage = Outage(host=host, since=last.now.mono, ran=ran)
+        self.tell(last, f"{host} is cut off from the network, with {len(ran)} instances on it.")
+
+    def healed(self, last: Pass) -> None:
+        """The host that was cut off is connected again: tell how what runs twice is settled."""
+        if self.outage is not None:
+            self.outage.healed = True
+            self.tell(last, f"{self.outage.host} is connected again.")
+
+    def _follow_outage(self, last: Pass) -> None:
+        if self.outage is not None:
+            said = self.outage.follow(last, self.tell)
+            self.outages += [said] if said else []
 
     def _follow_commits(self, last: Pass) -> None:
         if last.git.pushed and last.git.pushed != self._commit and last.git.published is not None:
