@@ -240,7 +240,8 @@ def test_the_brake_holds_until_enough_are_back_although_some_are() -> None:
     assert plan(of, spread, ledger).brake != ""
     released = plan(of, bring_back(spread, "c"), ledger)
     assert (released.brake, released.ledger.braked) == ("", False)
-    assert len(released.actions) == 2
+    after = replace(NOW, mono=NOW.mono + of.failure.lost_after)
+    assert len(decide(of, bring_back(spread, "c"), released.ledger, after).actions) == 2
 
 
 def test_a_persons_word_releases_the_brake_host_by_host() -> None:
@@ -397,3 +398,16 @@ def test_while_it_was_lost_nothing_of_it_was_ever_stopped() -> None:
         course.fleet = commit(web, number=number, max_removals=Amount(value=100))
         course.run(60)
     assert homes(course.observed, "web") == {"b": 1}
+
+
+def test_when_the_brake_goes_off_the_last_ones_have_time_to_come_back() -> None:
+    """Most of them answer again, and the others are about to."""
+    of, observed, ledger = commit(WEB), cut_off("a"), Ledger(braked=True)
+    first = plan(of, observed, ledger)
+    assert (first.brake, first.actions, first.ledger.braked) == ("", (), False)
+    assert first.requeue_after is not None and first.requeue_after <= of.failure.lost_after
+    later = replace(NOW, mono=NOW.mono + of.failure.lost_after - 0.1)
+    assert decide(of, observed, first.ledger, later).actions == ()
+    over = decide(of, observed, first.ledger, replace(NOW, mono=NOW.mono + of.failure.lost_after))
+    assert len(over.actions) > 0
+    assert over.ledger.brake_released is None

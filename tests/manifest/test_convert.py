@@ -109,12 +109,12 @@ def test_what_a_fleet_survives_and_moves(spec: str, survive: Loss | None, moves:
         ),
         ("brake: 30%", FailureSettings(brake=Amount(value=30, percent=True))),
         # What is not stated gives way to what is.
-        ("lostAfter: 3s", FailureSettings(lost_after=3.0)),
-        ("lostAfter: 5s", FailureSettings(lost_after=5.0)),
+        ("lostAfter: 3s", FailureSettings(suspect_after=1.5, lost_after=3.0)),
+        ("lostAfter: 5s", FailureSettings(suspect_after=2.5, lost_after=5.0)),
         ("lostAfter: 3m", FailureSettings(lost_after=180.0, engine_down_after=180.0)),
         (
             "heartbeat: 100ms, lostAfter: 300ms",
-            FailureSettings(heartbeat=0.1, suspect_after=0.3, lost_after=0.3),
+            FailureSettings(heartbeat=0.1, suspect_after=0.15, lost_after=0.3),
         ),
         ("suspectAfter: 9500ms", FailureSettings(suspect_after=9.5, lost_after=10.5)),
         (

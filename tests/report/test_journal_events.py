@@ -362,6 +362,18 @@ def test_a_duplicate_is_told_with_the_seconds_that_both_ran() -> None:
     assert after.together == {}
 
 
+def test_the_overlap_began_when_the_later_of_both_was_made() -> None:
+    """Nobody saw the one on the host that was lost meanwhile."""
+    cause = "duplicate of web.0 on h2"
+    began = int(moment().now.wall.timestamp()) - 120
+    ones = [running(WEB, 0, "h1", created=began - 1000), running(WEB, 0, "h2", created=began)]
+    change = Change(kind=ChangeKind.STOP, workload=WEB.id, slot=0, cause=cause, source="h1", waits="soaks")
+    before, _ = events(Remembered(), moment(seen(FLEET, *ones), changes=(change,)))
+    ended = replace(seen(FLEET, ones[1]), outcomes=(outcome(verb="stop", cause=cause),))
+    _, found = events(before, moment(ended, later(12)))
+    assert "two instances ran for 132 s" in told(found)[-1]
+
+
 def test_trouble_with_the_repository_is_told_once_and_when_it_ends() -> None:
     def of(source: SourceStatus) -> Moment:
         return replace(moment(), status=status(source))

@@ -242,6 +242,7 @@ def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verd
             if one.seconds is not None and one.end is not None
         },
         braked=bool(scene.outage.message),
+        brake_released=scene.outage.released_at,
         **promises.kept(scene, shifts, composer.promises, composer.moves_begun()),
     )
 
@@ -276,6 +277,8 @@ def _requeue_after(
     waits = [*others, *(failure.until - now for failure in scene.ledger.failures.values())]
     waits += [failure.until - now for failure in scene.ledger.crashes.values()]
     waits += [one.end - scene.now.mono for one in scene.drains.values() if one.end is not None]
+    if scene.outage.released_at is not None:
+        waits.append(scene.outage.released_at + scene.fleet.failure.lost_after - now)
     for shift in shifts:
         waits += shift.steps.requeue
         deadline = shift.service.update.healthy_deadline

@@ -106,6 +106,19 @@ def events(before: Remembered, moment: Moment) -> tuple[Remembered, tuple[Event,
     return after, bounded(found)
 
 
+def _both_since(key: WaitKey, moment: Moment) -> float:
+    """Since when two instances of a slot have run, in monotonic seconds: since the later one was made, by the
+    clock of its host, at the latest since now."""
+    workload, slot, _ = key
+    made = [
+        one.created
+        for one in moment.observed.containers()
+        if (one.workload, one.slot) == (workload, slot) and one.running
+    ]
+    ago = moment.now.wall.timestamp() - max(made) if len(made) > 1 and min(made) > 0 else 0.0
+    return moment.now.mono - max(ago, 0.0) / moment.now.speed
+
+
 def _remember(before: Remembered, after: Remembered, moment: Moment, decision: Decision) -> Remembered:
     assert moment.fleet is not None
     known = {name: view.state for name, view in moment.observed.hosts.items()}
@@ -116,7 +129,7 @@ def _remember(before: Remembered, after: Remembered, moment: Moment, decision: D
         if change.waits and not first_look:
             waits[key] = change.waits
         if change.cause.startswith(DUPLICATE):
-            together[key] = before.together.get(key, moment.now.mono)
+            together[key] = before.together.get(key, _both_since(key, moment))
     # A stop that is under way is no change any more, and its outcome is still to come.
     stopping = {
         (one.workload, one.slot, name)

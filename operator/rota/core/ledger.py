@@ -153,8 +153,8 @@ class EdgeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """`failures`, `crashes`, `targets`, `moves_begun`, `starting`, `rollouts`, `drain_ends`, `braked` and
-    `held_since` live with the daemon; the rest is kept on the status branch.
+    """`failures`, `crashes`, `targets`, `moves_begun`, `starting`, `rollouts`, `drain_ends`, `braked`,
+    `brake_released` and `held_since` live with the daemon; the rest is kept on the status branch.
 
     `fleet` is the identity (name and uid) under which everything that runs was started. `reservations`
     hold freed room for its claimant, `moves` are under way by choice, `displaced` are the slots that were
@@ -167,7 +167,8 @@ class Ledger:
     were brought to last, or could not be; `rollouts` are under way. `drains` says since when hosts are
     drained, `drain_ends` when (monotonic time) their deadlines pass, by host and deadline. `crashes` are the
     moves of specs that kept dying where they were. `braked`: so many hosts were lost at once that it is not
-    believed, until most of them are back. `held_since` is since when (monotonic time) nothing may be changed.
+    believed, until most of them are back; `brake_released` is when that was. `held_since` is since when
+    (monotonic time) nothing may be changed.
     """
 
     fleet: str = ""
@@ -191,4 +192,5 @@ class Ledger:
     drain_ends: Mapping[tuple[str, float], float] = field(default_factory=dict)
     crashes: Mapping[SpecKey, Failure] = field(default_factory=dict)
     braked: bool = False
+    brake_released: float | None = None
     held_since: float | None = None

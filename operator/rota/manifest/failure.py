@@ -21,7 +21,8 @@ def failure_settings(reader: Reader) -> FailureSettings:
     default = FailureSettings()
     heartbeat = stated_seconds(stated, "heartbeat", default.heartbeat)
     soonest = round(_HEARTBEATS * heartbeat, 3)
-    suspect_unless = min(default.suspect_after, stated_seconds(stated, "lostAfter", default.lost_after))
+    # Half of it at most: of hosts that vanish together all are doubted before the first is given up.
+    suspect_unless = min(default.suspect_after, stated_seconds(stated, "lostAfter", default.lost_after) / 2)
     suspect_after = stated_seconds(stated, "suspectAfter", suspect_unless)
     lost_unless = max(default.lost_after, round(suspect_after + heartbeat, 3), soonest)
     lost_after = stated_seconds(stated, "lostAfter", lost_unless)

@@ -18,11 +18,13 @@ FEWEST = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
     """`gone` are the hosts whose instances are replaced, `confirmed` those of them that a person says are
-    dead for good. With `message`, the brake is on: lost hosts are not believed to be lost."""
+    dead for good. With `message`, the brake is on: lost hosts are not believed to be lost. `released_at` is
+    when it went off, as long as those that are still missing are given time to come back as well."""
 
     gone: frozenset[str]
     confirmed: frozenset[str]
     message: str = ""
+    released_at: float | None = None
 
 
 def confirmed_lost(fleet: Fleet, now: Now) -> frozenset[str]:
@@ -38,8 +40,8 @@ def judge(fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now) -> Ou
     """What of the silence of hosts is believed at `now`.
 
     The brake comes on when one is lost and, with it, more than `brake` of the hosts, at least two, went
-    silent within a minute; it goes off when no more than that are silent. Hosts that a person calls lost do
-    not count.
+    silent within a minute; it goes off when no more than that are silent, and the others have once more
+    `lost_after` to come back. Hosts that a person calls lost do not count.
     """
     confirmed = confirmed_lost(fleet, now)
     dead = frozenset(name for name in confirmed if _is_silent(observed.hosts.get(name)))
@@ -52,6 +54,9 @@ def judge(fleet: Fleet, observed: ObservedState, ledger: Ledger, now: Now) -> Ou
     if _too_many(len(silent), whole, brake) and (ledger.braked or _too_many(together, whole, brake)):
         message = _braked(sorted(silent), fleet)
         return Outage(gone=dead, confirmed=dead, message=message)
+    released = now.mono if ledger.braked else ledger.brake_released
+    if missing and released is not None and now.mono - released < fleet.failure.lost_after:
+        return Outage(gone=dead, confirmed=dead, released_at=released)
     return Outage(gone=dead | missing.keys(), confirmed=dead)
 
 
