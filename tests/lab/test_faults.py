@@ -26,7 +26,7 @@ pytestmark = pytest.mark.lab
 WEB = "shop/web"
 COUNT = 6
 SOON = 40.0
-QUICK = "{heartbeat: 500ms, suspectAfter: 1500ms, lostAfter: 3s, engineDownAfter: 6s}"
+QUICK = "{heartbeat: 500ms, suspectAfter: 1500ms, lostAfter: 3s, engineDownAfter: 15s}"
 
 
 @dataclass(frozen=True)

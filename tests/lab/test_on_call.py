@@ -85,7 +85,7 @@ def test_a_host_with_a_database_is_drained_and_taken_back(
             drained = repository.push("drain the host of the database")
             plan = desk.rota("plan", "--rev", drained)
             assert f"Drain of {home}:" in plan
-            assert f"{DATABASE}/0 is stopped by force then" in plan
+            assert f"{DATABASE}/0 is stopped by force" in plan
             wait_for(lambda: not ids(hosts, SHOP, home), SOON, "the web servers to leave")
             wait_for(
                 lambda: "stopped by force at" in repository.document(f"hosts/{home}.json")["drain"],

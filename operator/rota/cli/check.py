@@ -25,6 +25,7 @@ from rota.report.text import one_line
 from rota.settings import DaemonSettings
 
 MOST_AT_ONCE = 32
+PUSH_LOOKS = 3
 MOST_CLOCK_SECONDS = 2.0
 """What two clocks may differ by."""
 
@@ -79,11 +80,16 @@ def _findings(settings: DaemonSettings) -> Iterator[Finding]:
 
 
 def _push_right(source: Source, branch: str, tips: Poll) -> Finding:
-    try:
-        source.rehearse_push(tips)
-    except RotaError as error:
-        return Finding(False, f"push to {branch}", str(error))
-    return Finding(True, f"push to {branch}", "allowed")
+    """A daemon may write the branch in the very moment of looking: then it is looked at once more."""
+    said = ""
+    for _ in range(PUSH_LOOKS):
+        try:
+            source.rehearse_push(tips)
+        except RotaError as error:
+            said, tips = str(error), source.poll()
+        else:
+            return Finding(True, f"push to {branch}", "allowed")
+    return Finding(False, f"push to {branch}", said)
 
 
 def _zones(fleet: Fleet) -> Iterator[Finding]:
