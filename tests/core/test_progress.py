@@ -13,6 +13,7 @@ from rota.core.ledger import FailedSpec, Failure, GoodSpec, Ledger, Rollout
 from rota.core.model import Amount, Canary, Drain, Fleet, OnFailure, Service, UpdateRules
 from rota.core.observed import Hold, ObservedState
 from rota.core.resources import Resources
+from rota.core.rules import ANYWHERE
 from rota.report.documents import encode
 from rota.report.state import ledger_document, read_ledger
 from tests.builders import fleet, host, pinned, service
@@ -690,3 +691,26 @@ def test_a_return_goes_on_after_the_daemon_was_started_anew() -> None:
     course.settle()
     assert [line.split()[1] for line in course.specs("web")] == [OLD.spec_hash] * 3
     assert actions(course.decision) == []
+
+
+def test_a_missing_slot_without_a_place_does_not_use_up_the_canary() -> None:
+    """The one that runs is renewed; else both would wait for ever (found by a random day)."""
+    alone = replace(ANYWHERE, max_per_host=1)
+    old = replace(OLD, replicas=2, placement=alone)
+    new = replace(BAD, replicas=2, placement=alone, update=replace(CANARY, max_surge=Amount(value=1)))
+    of = fleet([host("a"), host("b", unschedulable=True)], [replace(new, max_unavailable=Amount(value=1))])
+    decision = decide(of, seen(of, running(old, 0, "a")), good_of(old), NOW)
+    assert [one.waits for one in decision.changes if one.slot == 0] == [""]
+
+
+def test_what_waited_for_others_has_its_whole_time_afterwards_and_wakes_nobody_meanwhile() -> None:
+    of = commit(BAD, number="2")
+    there = [running(OLD, slot, home) for slot, home in enumerate("abc")]
+    long_ago = Rollout(spec=BAD.spec_hash, best=0, since=NOW.mono - 5000)
+    ledger = replace(good_of(OLD), rollouts={OLD.id: replace(long_ago, idle=True)})
+    silent = decide(of, seen(of, *there, silent="b"), ledger, NOW)
+    assert silent.ledger.rollouts[OLD.id].idle
+    assert silent.requeue_after is None, "nothing but an answer of b can change it"
+    back = decide(of, seen(of, *there), silent.ledger, later(3600))
+    assert (back.ledger.failed, back.ledger.rollouts[OLD.id].idle) == ({}, False)
+    assert OLD.id in decide(of, seen(of, *there), back.ledger, later(3600 + 101)).ledger.failed

@@ -73,7 +73,10 @@ def what_starts_may_stand_where_it_starts(world: World) -> None:
         if workload in fleet.services and host in fleet.hosts
     )
     nothing: dict[str, Counter[str]] = {name: Counter() for name in fleet.hosts}
-    stand = Stand(hosts=fleet.hosts, services=fleet.services, counts=counts, shut=shut, occupied=nothing)
+    # Overrides cordon, and take the cordon of a manifest back: what is in force was decided with the rest.
+    cordons = world.decision.cordons
+    hosts = {name: replace(one, unschedulable=name in cordons) for name, one in fleet.hosts.items()}
+    stand = Stand(hosts=hosts, services=fleet.services, counts=counts, shut=shut, occupied=nothing)
     placed = Counter((one.workload, one.host) for one in starts)
     # Of whom it must be near, a predecessor will do, or one that only waits for its image; for evenness
     # counts where all others are to go as well.

@@ -90,11 +90,12 @@ class FailedSpec:
 class Rollout:
     """A workload on its way to `spec`: how many instances of it have soaked at most, since when it was that
     many or the wait did not count, and since when all of its canaries are healthy (monotonic time). `passed`:
-    they were watched for long enough."""
+    they were watched for long enough. `idle`: it waits for what is not its own doing."""
 
     spec: str
     best: int
     since: float
+    idle: bool = False
     canary_since: float | None = None
     passed: bool = False
 

@@ -117,17 +117,17 @@ def _record(shift: Shift, scene: Scene, *, roomless: bool) -> Rollout:
     before = scene.ledger.rollouts.get(shift.id)
     if before is None or before.spec != spec:
         before = Rollout(spec=spec, best=soaked, since=now)
-    waits = _waits_for_others(shift, scene, roomless=roomless)
+    idle = _waits_for_others(shift, scene, roomless=roomless)
     # What a daemon before this one recorded has no instant: its whole time begins.
-    since = now if waits or soaked > before.best else min(before.since, now)
+    since = now if idle or before.idle or soaked > before.best else min(before.since, now)
     canary = shift.service.update.canary
     enough = canary is not None and 0 < min(canary.count, shift.roster.wanted) <= soaked
     tried = (now if before.canary_since is None else before.canary_since) if enough else None
     passed = before.passed or (
         canary is not None and tried is not None and scene.now.mono - tried >= canary.hold
     )
-    best = soaked if waits else max(soaked, before.best)  # what is lost meanwhile is no step back
-    return Rollout(spec=spec, best=best, since=since, canary_since=tried, passed=passed)
+    best = soaked if idle else max(soaked, before.best)  # what is lost meanwhile is no step back
+    return Rollout(spec=spec, best=best, since=since, idle=idle, canary_since=tried, passed=passed)
 
 
 def _waits_for_others(shift: Shift, scene: Scene, *, roomless: bool) -> bool:
@@ -176,7 +176,7 @@ def _failed(service: Service, stated: Fleet, has_good: bool, why: str) -> Failed
 def _waits(shift: Shift, record: Rollout, scene: Scene) -> list[float]:
     """When a deadline passes, or canaries have been watched for long enough."""
     update, now = shift.service.update, scene.now.mono
-    waits = [record.since + update.progress_deadline - now]
+    waits = [] if record.idle else [record.since + update.progress_deadline - now]
     if update.canary is not None and record.canary_since is not None:
         waits.append(record.canary_since + update.canary.hold - now)
     return [wait + 0.001 for wait in waits if wait > 0]

@@ -48,9 +48,11 @@ def plan_rollout(roster: Roster, causes: Causes, terms: Terms, now: Now) -> Step
     )
     for slot, group in roster.released.items():
         _release(slot, group, steps, roster.gives_way.get(slot, causes.count), terms.leave)
+    # Canaries are those that run already, while there are such: a slot that is missing may have no place.
+    renewable = sum(not group[0].current for group in roster.kept.values()) if terms.former else 0
     for slot in roster.missing:
         ahead = slot in early
-        held = _held_back(budget, terms, service)
+        held = _held_back(budget, terms, service, renewable)
         former = bool(held) and terms.former
         budget.canaries = _one_less(budget.canaries, held)
         steps.starts.append(
@@ -92,9 +94,9 @@ def _canaries(roster: Roster, terms: Terms) -> int | None:
     return terms.canaries - sum(any(one.current for one in group) for group in roster.kept.values())
 
 
-def _held_back(budget: _Budget, terms: Terms, service: Service) -> str:
-    """Why nothing more gets the wanted spec now."""
-    if terms.renew or budget.canaries is None or budget.canaries > 0:
+def _held_back(budget: _Budget, terms: Terms, service: Service, reserved: int = 0) -> str:
+    """Why nothing more gets the wanted spec now. So many canaries are `reserved` for others."""
+    if terms.renew or budget.canaries is None or budget.canaries > reserved:
         return terms.renew
     canary = service.update.canary
     count = canary.count if canary is not None else 0

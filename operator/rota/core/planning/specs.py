@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rota.core.ids import WorkloadId
 from rota.core.ledger import FailedSpec, GoodSpec, Ledger
 from rota.core.model import Fleet, Service
 
@@ -75,9 +74,3 @@ def former(service: Service, ledger: Ledger) -> Service | None:
 def short(revision: str) -> str:
     """A revision as people read it."""
     return f"commit {revision[:7]}" if revision else "the working tree"
-
-
-def revision_of(workload: WorkloadId, fleet: Fleet, ledger: Ledger) -> str:
-    """The revision that the spec in force of a workload is from."""
-    good, service = ledger.good.get(workload), fleet.services[workload]
-    return good.revision if good is not None and good.spec == service.spec_hash else fleet.revision
