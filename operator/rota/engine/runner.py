@@ -48,6 +48,8 @@ log = structlog.get_logger()
 
 QUEUE_SIZE = 10_000
 """Events waiting for the loop. A full queue makes call threads wait, never the loop."""
+STALE_TIMERS = 1_000
+"""So many timers that another has taken the place of are left until they would be due."""
 MOST_OUTCOMES = 10_000
 JOIN_SECONDS = 2.0
 MOST_AT_ONCE = {
@@ -307,6 +309,14 @@ class Runner:
             return name, None, Woke()
         return self._events.get()
 
+    def _set_timer(self, at: float, name: str) -> None:
+        """Timers that another has taken the place of go when they are due, or when they are the most."""
+        heapq.heappush(self._timers, (at, name))
+        if len(self._timers) > STALE_TIMERS + 2 * len(self._members):
+            members = self._members.items()
+            self._timers = [(member.wake_at, name) for name, member in members if member.wake_at]
+            heapq.heapify(self._timers)
+
     def _step(self, name: str, member: _Member, event: WorkerEvent) -> None:
         before = member.worker.view
         step = member.worker.advance(event, self._clock.now().mono)
@@ -316,7 +326,7 @@ class Runner:
             self._threads.submit(partial(self._listen, name, member))
         if step.wake_at != member.wake_at:
             member.wake_at = step.wake_at
-            heapq.heappush(self._timers, (step.wake_at, name))
+            self._set_timer(step.wake_at, name)
         if step.outcomes or member.worker.view is not before:
             with self._lock:
                 if member.closed:
