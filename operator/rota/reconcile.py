@@ -10,7 +10,8 @@ import structlog
 
 from rota.clock import Clock
 from rota.core.decide import Decision, decide
-from rota.core.events import Event, Moment, Remembered, events, recalled
+from rota.core.event import Event, Moment, Remembered, recalled
+from rota.core.events import events
 from rota.core.ledger import Ledger, PinKey
 from rota.core.model import FailureSettings, Fleet
 from rota.core.observed import Hold, HostView, Now, ObservedState, Outcome

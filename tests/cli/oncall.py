@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rota.cli.main import main
-from rota.core.events import Event
+from rota.core.event import Event
 from rota.core.observed import Now
 from rota.report.documents import EVENTS_PATH
 from rota.report.journal import Journal

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from rota.core.events import Event
+from rota.core.event import Event
 from rota.core.observed import Now
 from rota.report.event_lines import event_line, read_events
 from rota.report.journal import FOLDED_WITHIN, MOST_EVENTS, Journal
@@ -34,6 +34,18 @@ def at(seconds: int) -> Now:
 
 def rows(journal: Journal) -> list[dict[str, Any]]:
     return [json.loads(line) for line in journal.lines]
+
+
+def test_how_far_it_got_is_no_other_reason_to_wait() -> None:
+    journal = Journal()
+    wait = replace(START, event="wait", result="", reason="Waiting")
+    journal.add([replace(wait, message="db, which it depends on, has 1 of 3 healthy")], at(0))
+    journal.add([replace(wait, message="db, which it depends on, has 2 of 3 healthy")], at(5))
+    (row,) = rows(journal)
+    assert (row["count"], row["message"]) == (2, "db, which it depends on, has 2 of 3 healthy")
+    journal.add([replace(wait, message="room on h1 is being freed")], at(6))
+    journal.add([replace(wait, message="room on h2 is being freed")], at(7))
+    assert len(rows(journal)) == 3, "another host is another reason"
 
 
 def other(number: int) -> Event:

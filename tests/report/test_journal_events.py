@@ -12,10 +12,12 @@ import pytest
 from rota.core.causes import cause_kind
 from rota.core.decide import Decision
 from rota.core.edge_lines import edge_lines
-from rota.core.events import MOST_A_PASS, Event, Moment, Remembered, events, recalled
+from rota.core.event import Event, Moment, Remembered, recalled
+from rota.core.events import MOST_A_PASS, events
 from rota.core.ledger import Applied, EdgeRecord, FailedSpec, GoodSpec, HostRecord, Ledger, Rollout
-from rota.core.observed import Hold, HostState, Now, ObservedState, Outcome, Result
+from rota.core.observed import Deaths, Hold, HostState, Now, ObservedState, Outcome, Result
 from rota.core.planning.actions import Change, ChangeKind
+from rota.core.planning.drains import DrainState, Forced
 from rota.core.planning.guard import Verdict
 from rota.core.status import FleetStatus, SourceStatus, summarise
 from tests.builders import fleet, host, service
@@ -52,6 +54,7 @@ def decision(**stated: Any) -> Decision:
         "cordons": {},
         "ledger": Ledger(),
         "brake": "",
+        "drains": (),
     }
     return Decision(**{one.name: None for one in fields(Decision)} | usual | stated)
 
@@ -221,6 +224,45 @@ def test_what_holds_for_hosts_and_the_fleet(
     before: dict[str, Any], after: dict[str, Any], said: list[str]
 ) -> None:
     assert between(moment(**before), moment(**after)) == said
+
+
+def test_a_drain_says_until_when_and_what_has_nowhere_to_go() -> None:
+    forced = tuple(Forced(workload=WEB.id, slot=slot, why="no host admits it") for slot in range(6))
+    drain = DrainState(host="h1", cause="its manifest", deadline=NOW.wall, left=7, stuck=forced)
+    begun = {"ledger": Ledger(drains={"h1": NOW.wall})}
+    there = seen(FLEET, running(WEB, 0, "h1"))
+    assert between(moment(there), moment(there, **begun, drains=(drain,))) == [
+        (
+            "host Host h1 DrainBegun: 7 are to leave it until 2026-06-01T12:00:00Z; what is there then is "
+            "stopped; nowhere to go yet: shop/web/0, shop/web/1, shop/web/2, shop/web/3, shop/web/4, ..."
+        )
+    ]
+    calm = replace(drain, deadline=None, stuck=())
+    assert between(moment(there), moment(there, **begun, drains=(calm,))) == [
+        "host Host h1 DrainBegun: 7 are to leave it"
+    ]
+
+
+def test_every_death_is_told_once() -> None:
+    key = (WEB.id, 1, WEB.spec_hash)
+
+    def after(*at: float) -> Moment:
+        deaths = {key: Deaths(at, "exited with 1")} if at else {}
+        return moment(change_view(seen(FLEET), "h2", deaths=deaths))
+
+    said = "death Service shop/web Died: exited with 1"
+    assert between(after(), after(5.0)) == [said]
+    assert between(after(5.0), after(5.0)) == []
+    assert between(after(5.0), after(5.0, 9.0)) == [said]
+    before, _ = events(Remembered(), after())
+    (both,) = events(before, after(5.0, 6.0))[1]
+    assert (both.slot, both.host, both.count) == (1, "h2", 2)
+
+
+def test_what_died_before_the_daemon_started_is_no_news() -> None:
+    deaths = {(WEB.id, 1, WEB.spec_hash): Deaths((5.0,), "exited with 1")}
+    before = recalled(Ledger(applied=Applied(revision="1" * 40, at=NOW.wall)))
+    assert events(before, moment(change_view(seen(FLEET), "h2", deaths=deaths)))[1] == ()
 
 
 def test_hosts_that_come_and_go() -> None:

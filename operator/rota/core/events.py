@@ -7,86 +7,20 @@ goes to and fro is folded by whoever keeps the events.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from rota.core.causes import cause_kind
 from rota.core.decide import Decision
+from rota.core.event import FLEET, Event, Moment, Remembered, WaitKey, service_of
+from rota.core.host_events import deaths_seen, of_deaths, of_hosts
 from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet
-from rota.core.observed import Hold, HostState, Now, ObservedState, Outcome, Result
+from rota.core.observed import HostState, Outcome, Result
 from rota.core.planning.rollout import DUPLICATE
 from rota.core.status import FleetStatus
 
 MOST_A_PASS = 100
 """More events of one pass than these are told by workload, then by number."""
-FLEET = "Fleet"
-
-WaitKey = tuple[WorkloadId, int, str]
-"""(workload, slot, where it is)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One thing that happened. `object` is `Service shop/web`, `Host h1` or `Fleet`.
-
-    `event` says what it is about (start, stop, restart, image, resolve, wait, host, rollout, edge, guard,
-    brake, hold, overlap, revision, history), `reason` is a CamelCase word, `message` a sentence. `slot` and
-    `host` where there is just one; `count` how many like it there were at once.
-    """
-
-    event: str
-    object: str
-    reason: str
-    message: str = ""
-    result: str = ""
-    cause: str = ""
-    slot: int | None = None
-    host: str = ""
-    count: int = 1
-
-    @property
-    def cause_kind(self) -> str:
-        return cause_kind(self.cause)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """What one pass saw and decided. `rewritten`: the history of the branch is another one."""
-
-    status: FleetStatus
-    now: Now
-    rewritten: bool = False
-    fleet: Fleet | None = None
-    observed: ObservedState = field(default_factory=ObservedState)
-    decision: Decision | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remembered:
-    """What of a pass the next one is compared with. `together`: since when (monotonic seconds) a duplicate is
-    known to run; `emptied` are the drained hosts that run nothing any more. `recalled`: the daemon has just
-    started, and what it finds as the revision left it is no news."""
-
-    ledger: Ledger = field(default_factory=Ledger)
-    revision: str = ""
-    trouble: tuple[str, str] = ("", "")
-    hosts: Mapping[str, HostState] = field(default_factory=dict)
-    cordons: Mapping[str, str] | None = None
-    hold: Hold | None = None
-    guard: str = ""
-    brake: str = ""
-    waits: Mapping[WaitKey, str] = field(default_factory=dict)
-    together: Mapping[WaitKey, float] = field(default_factory=dict)
-    emptied: frozenset[str] = frozenset()
-    recalled: bool = False
-
-
-def recalled(ledger: Ledger) -> Remembered:
-    """What a daemon begins with: what the status branch remembers is no news."""
-    if ledger.applied is None:
-        return Remembered(ledger=ledger)
-    return Remembered(ledger=ledger, revision=ledger.applied.revision, recalled=True)
 
 
 def events(before: Remembered, moment: Moment) -> tuple[Remembered, tuple[Event, ...]]:
@@ -96,7 +30,9 @@ def events(before: Remembered, moment: Moment) -> tuple[Remembered, tuple[Event,
     if moment.fleet is not None and moment.decision is not None:
         after = _remember(before, after, moment, moment.decision)
         found += _of_outcomes(before, moment, moment.fleet)
-        found += _of_hosts(before, after, moment.observed)
+        found += of_hosts(before, after, moment)
+        if not before.recalled:
+            found += of_deaths(before, moment.observed, moment.fleet)
         found += _of_edges(before.ledger, moment.status)
         quiet = before.recalled and before.revision == after.revision
         found += _of_rollouts(before.ledger, after.ledger, moment.fleet, quiet=quiet)
@@ -152,6 +88,7 @@ def _remember(before: Remembered, after: Remembered, moment: Moment, decision: D
         brake=decision.brake,
         waits=waits,
         together=together,
+        deaths=deaths_seen(moment.observed),
         emptied=frozenset(
             name
             for name in decision.ledger.drains
@@ -186,7 +123,7 @@ def _of_outcomes(before: Remembered, moment: Moment, fleet: Fleet) -> Iterator[E
     for one in moment.observed.outcomes:
         yield Event(
             event=one.verb,
-            object=_service(one.workload, fleet),
+            object=service_of(one.workload, fleet),
             slot=one.slot,
             host=one.host,
             cause=one.cause,
@@ -198,7 +135,7 @@ def _of_outcomes(before: Remembered, moment: Moment, fleet: Fleet) -> Iterator[E
         if one.verb == "stop" and one.result is Result.DONE and since is not None:
             yield Event(
                 event="overlap",
-                object=_service(one.workload, fleet),
+                object=service_of(one.workload, fleet),
                 slot=one.slot,
                 host=one.host,
                 cause=one.cause,
@@ -216,42 +153,6 @@ def _outcome_reason(one: Outcome) -> str:
             return f"{verb}Failed"
         case _:
             return f"{verb}Unknown"
-
-
-def _of_hosts(before: Remembered, after: Remembered, observed: ObservedState) -> Iterator[Event]:
-    """What became of hosts: heard or not, cordoned, drained, new, gone."""
-    for name, state in after.hosts.items():
-        was = before.hosts.get(name)
-        if state is was or (was is None and state is HostState.REACHABLE):
-            continue
-        detail = observed.hosts[name].detail
-        message = f"is {state}{': ' if detail else ''}{detail}"
-        if state is HostState.REACHABLE:
-            message = f"answers again; it was {was}"
-        yield _host(name, f"Host{state.capitalize()}", message)
-    if before.cordons is not None and before.cordons != after.cordons:
-        now = after.cordons or {}
-        for name in sorted(before.cordons.keys() | now.keys()):
-            if name in now and before.cordons.get(name) != now[name]:
-                yield _host(name, "Cordoned", now[name])
-            elif name not in now:
-                yield _host(name, "Uncordoned", "takes new instances again")
-    drains, drained = before.ledger.drains, after.ledger.drains
-    for name in sorted(drained.keys() - drains.keys()):
-        yield _host(name, "DrainBegun", "everything is to leave it")
-    for name in sorted(drains.keys() - drained.keys()):
-        yield _host(name, "DrainEnded", "it is not drained any more")
-    for name in sorted(after.emptied - before.emptied):
-        yield _host(name, "Drained", "nothing of the fleet runs there any more")
-    old, new = before.ledger.hosts.keys(), after.ledger.hosts.keys()
-    for name in sorted(new - old) if old else ():
-        yield _host(name, "HostJoined", "is a host of the fleet now")
-    for name in sorted(old - new):
-        yield _host(name, "HostLetGo", "left the fleet, and nothing is known to run there")
-
-
-def _host(name: str, reason: str, message: str) -> Event:
-    return Event(event="host", object=f"Host {name}", host=name, reason=reason, message=message)
 
 
 def _of_fleet(before: Remembered, after: Remembered) -> Iterator[Event]:
@@ -318,7 +219,7 @@ def _differing(before: Mapping[WorkloadId, object], after: Mapping[WorkloadId, o
 def _rollout(workload: WorkloadId, fleet: Fleet, reason: str, message: str) -> Event:
     cause = f"commit {fleet.revision[:7]}" if fleet.revision else "the working tree"
     return Event(
-        event="rollout", object=_service(workload, fleet), reason=reason, message=message, cause=cause
+        event="rollout", object=service_of(workload, fleet), reason=reason, message=message, cause=cause
     )
 
 
@@ -357,7 +258,7 @@ def _of_waits(before: Remembered, after: Remembered, moment: Moment) -> list[Eve
             continue
         found[key] = Event(
             event="wait",
-            object=_service(change.workload, moment.fleet),
+            object=service_of(change.workload, moment.fleet),
             slot=change.slot,
             host=change.source or "",
             cause=change.cause,
@@ -373,11 +274,6 @@ def _wait_reason(waits: str) -> str:
     if word.replace("-", "").isalpha():
         return "".join(part[:1].upper() + part[1:] for part in word.split("-"))
     return "Waiting"
-
-
-def _service(workload: WorkloadId, fleet: Fleet) -> str:
-    service = fleet.services.get(workload)
-    return f"{service.kind if service is not None else 'Service'} {workload}"
 
 
 def bounded(found: Iterable[Event]) -> tuple[Event, ...]:

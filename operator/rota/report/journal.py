@@ -7,10 +7,11 @@ the latest, and it moves to the end.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rota.core.events import Event
+from rota.core.event import Event
 from rota.core.observed import Now
 from rota.core.quantities import format_time
 
@@ -19,6 +20,8 @@ FOLDED_WITHIN = 100
 """So many lines back a repetition is looked for: what was longer ago than that is told again."""
 _SAME = ("object", "event", "slot", "host", "result", "reason", "message", "cause")
 """Two events that differ in none of these are one that happened twice."""
+_NUMBER = re.compile(r"(?<![\w.:/-])\d+(?:\.\d+)?(?![\w:/-])")
+"""How far what is waited for has got is no other reason to wait; numbers within names are."""
 
 _Key = tuple[object, ...]
 
@@ -111,4 +114,7 @@ def _row(one: Event, at: str) -> dict[str, Any]:
 
 
 def _key(row: Mapping[str, Any]) -> _Key:
-    return tuple(str(row.get(field, "")) for field in _SAME)
+    key = {field: str(row.get(field, "")) for field in _SAME}
+    if key["event"] == "wait":
+        key["message"] = _NUMBER.sub("#", key["message"])
+    return tuple(key.values())
