@@ -13,7 +13,7 @@ demo: $(INSTALLED)  ## a day of the example shop, on real Docker hosts where thi
 	$(BIN)/python -m tests.lab run 3 --name demo --or-without -- $(BIN)/rota demo
 
 test: $(INSTALLED)  ## every test; those that need the lab say why where it cannot be had
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests
 
 soak: $(INSTALLED)  ## random fleets through random days, on every core: make soak SEEDS=200
 	$(BIN)/python -m tests.simulation.soak $(SEEDS)
