@@ -24,6 +24,8 @@ from rota.web.views import (
     Views,
 )
 
+MOST_DIGITS = 18
+"""Of the number of an event."""
 MOST_SLOTS = 32
 """Logs of so many instances are shown beside each other."""
 
@@ -53,7 +55,8 @@ class Answers:
         give it, or it is empty."""
         noted = self._pass().events
         epoch, _, text = after.partition("-")
-        known = int(text) if epoch == self._epoch and text.isdecimal() else 0
+        ours = epoch == self._epoch and text.isdecimal() and len(text) <= MOST_DIGITS
+        known = int(text) if ours else 0
         rows = (read_row(one.line) for one in noted if one.number > known)
         newest = noted[-1].number if noted else 0
         return {

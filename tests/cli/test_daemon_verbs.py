@@ -139,6 +139,14 @@ def test_events_of_the_daemon(room: Room) -> None:
     assert items[0]["reason"] == "RevisionAdopted"
 
 
+def test_a_mark_that_nobody_gave_tells_everything_that_is_kept(room: Room) -> None:
+    server = Server(room.url)
+    answer = server.ask("/events")
+    epoch = answer["next"].partition("-")[0]
+    assert server.ask("/events", after=answer["next"])["items"] == []
+    assert server.ask("/events", after=f"{epoch}-{'9' * 5000}")["items"] == answer["items"]
+
+
 def test_events_are_followed(room: Room) -> None:
     server = Server(room.url)
     answer = server.ask("/events")

@@ -10,8 +10,9 @@ import pytest
 from rota.core.container import ContainerSpec, HealthCheck, Mount, Port
 from rota.core.decide import Decision, decide
 from rota.core.ledger import FailedSpec, Failure, GoodSpec, Ledger, Rollout
-from rota.core.model import Amount, Canary, Drain, Fleet, OnFailure, Service, UpdateRules
+from rota.core.model import Amount, Canary, Drain, Fleet, OnFailure, Order, Service, UpdateRules
 from rota.core.observed import Hold, ObservedState
+from rota.core.planning.actions import StartInstance
 from rota.core.resources import Resources
 from rota.core.rules import ANYWHERE
 from rota.report.documents import encode
@@ -701,6 +702,28 @@ def test_a_missing_slot_without_a_place_does_not_use_up_the_canary() -> None:
     of = fleet([host("a"), host("b", unschedulable=True)], [replace(new, max_unavailable=Amount(value=1))])
     decision = decide(of, seen(of, running(old, 0, "a")), good_of(old), NOW)
     assert [one.waits for one in decision.changes if one.slot == 0] == [""]
+
+
+def test_what_was_stopped_to_be_the_canary_gets_the_new_spec() -> None:
+    """Else it would get the one before, be stopped again, and so on for ever (found by a random day)."""
+    course = with_canary(order=Order.STOP_FIRST)
+    course.fleet = commit(
+        replace(BAD, update=replace(CANARY, order=Order.STOP_FIRST), max_unavailable=Amount(value=1)),
+        number="2",
+    )
+    course.never = ()
+    course.run(30)
+    assert sorted(one.spec for one in course.observed.containers()) == [OLD.spec_hash] * 2 + [BAD.spec_hash]
+    course.run(120)
+    assert {one.spec for one in course.observed.containers()} == {BAD.spec_hash}
+
+
+def test_a_canary_that_was_asked_for_and_has_not_begun_is_asked_for_again() -> None:
+    of = commit(replace(BAD, update=CANARY), number="2")
+    there = [running(OLD, 0, "a"), running(OLD, 1, "b")]
+    queued = frozenset({(BAD.id, 2, BAD.spec_hash)})
+    decision = decide(of, change_view(seen(of, *there), "c", queued=queued), good_of(OLD), NOW)
+    assert [one.spec for one in decision.actions if isinstance(one, StartInstance)] == [BAD.spec_hash]
 
 
 def test_what_waited_for_others_has_its_whole_time_afterwards_and_wakes_nobody_meanwhile() -> None:

@@ -35,8 +35,7 @@ from rota.core.planning.steps import Start
 
 def arrange(shifts: Sequence[Shift], scene: Scene, board: Board, solver: Solver | None) -> Arrangement:
     """Seats for every start of `shifts`; the board is changed as they are taken."""
-    views = scene.observed.hosts
-    result = Arrangement(queued={key: name for name in sorted(views) for key in views[name].queued})
+    result = Arrangement()
     quotas = QuotaBook.of(scene.fleet, shifts)
     admitted = []
     asked = [each for shift in shifts for each in _demands(shift, scene, result)]
@@ -83,6 +82,8 @@ def _by_turn(asked: Sequence[_Asked]) -> tuple[list[_Asked], list[_Asked], list[
 def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked]:
     """The starts of one workload that need a seat, those alike joined; successors first."""
     yield from _holds(shift, scene)
+    there = is_there(shift.service, scene)
+    former_there = shift.former is not None and is_there(shift.former, scene)
     groups: dict[tuple[Kind, bool, str | None, Claim], list[Start]] = defaultdict(list)
     for start in shift.steps.starts:
         if wants_seat(start):
@@ -90,8 +91,7 @@ def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked
             host = reserved(key, scene)
             # What is ahead of its edge has time to wait for the host where it belongs.
             waits_for = host if start.ahead else None
-            ready = is_there(shift.service_of(start), scene)
-            claim = _claim(start, key, scene, images_ready=ready)
+            claim = _claim(start, key, scene, image_there=former_there if start.former else there)
             groups[kind, host is not None, waits_for, claim].append(start)
     ordered = sorted(groups.items(), key=lambda one: not one[0][0].successor)
     for (kind, promised, waits_for, claim), starts in ordered:
@@ -141,10 +141,10 @@ def _holds(shift: Shift, scene: Scene) -> Iterator[_Asked]:
         yield _Asked(kind=Kind(shift.id, True, slot), demand=demand, promised=True, holds=slot)
 
 
-def _claim(start: Start, key: PinKey, scene: Scene, *, images_ready: bool) -> Claim:
+def _claim(start: Start, key: PinKey, scene: Scene, *, image_there: bool) -> Claim:
     """What may be asked of others for a start: a successor beside one that serves asks for little, what was
     stopped for a higher priority stops nobody itself, and nobody goes for what cannot start now."""
-    if start.waits or not images_ready:
+    if start.waits or not image_there:
         return Claim.NOTHING
     if key in scene.ledger.displaced or start.patient:
         return Claim.ELASTIC

@@ -24,8 +24,7 @@ class Arrangement:
     `seats` and `refusals` by kind of start; `evictions` make room for others; `counts` is what fills,
     `given_up` the hosts that one instance of it each leaves; `repairs` are moves for the sake of spread;
     `moves` all that move although they could stay, by slot; `holds` the hosts on which what is stopped first
-    leaves its room to its successor; `queued` says on which host a start was asked for that has not begun,
-    by (workload, slot, spec).
+    leaves its room to its successor.
     """
 
     seats: dict[Kind, list[Seat]] = field(default_factory=lambda: defaultdict(list))
@@ -37,14 +36,13 @@ class Arrangement:
     moves: dict[PinKey, Move] = field(default_factory=dict)
     holds: dict[PinKey, str] = field(default_factory=dict)
     headroom: Headroom | None = None
-    queued: dict[tuple[WorkloadId, int, str], str] = field(default_factory=dict)
     _pools: dict[Kind, Counter[Seat]] = field(default_factory=dict)
     _orders: dict[Kind, list[Seat]] = field(default_factory=dict)
 
     def wish(self, start: Start, shift: Shift, scene: Scene) -> str | None:
         """The host that a start should go to: where its worker has this very start in its queue, for the
         decision of the pass before stands; where room is reserved for it; else as its rollout says."""
-        queued = self.queued.get((shift.id, start.slot, shift.service_of(start).spec_hash))
+        queued = scene.queued.get((shift.id, start.slot, shift.service_of(start).spec_hash))
         return queued or reserved((shift.id, start.slot), scene) or start.prefer
 
     def take(self, kind: Kind, prefer: str | None) -> Seat | None:

@@ -31,7 +31,7 @@ from rota.core.planning.actions import (
 )
 from rota.core.planning.arrangement import Arrangement, wants_seat
 from rota.core.planning.ground import PortBook, view_of
-from rota.core.planning.images import hosts_with, is_there, reference_of
+from rota.core.planning.images import is_there, reference_of
 from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Seat, Shift
 from rota.core.planning.steps import Start, Steps
@@ -47,13 +47,6 @@ class Composer:
     (host, name) of containers that only wait for their image.
     """
 
-    @property
-    def roomless(self) -> frozenset[WorkloadId]:
-        """The workloads of which something finds no room."""
-        return frozenset(
-            one.workload for one in self.changes if one.waits.startswith((NO_SEAT, NO_SURGE, ROOM_COMES))
-        )
-
     scene: Scene
     arrangement: Arrangement
     ports: PortBook
@@ -66,6 +59,13 @@ class Composer:
     crashed: dict[SpecKey, str] = field(default_factory=dict)
     awaited: set[tuple[str, str]] = field(default_factory=set)
     prepared: set[str] = field(default_factory=set)
+
+    @property
+    def roomless(self) -> frozenset[WorkloadId]:
+        """The workloads of which something finds no room."""
+        return frozenset(
+            one.workload for one in self.changes if one.waits.startswith((NO_SEAT, NO_SURGE, ROOM_COMES))
+        )
 
     def compose(self, shifts: Sequence[Shift], orphans: Steps) -> None:
         """Every workload in the order of `shifts`, then what the commit does not have."""
@@ -251,7 +251,9 @@ class Composer:
         return f"image {name} is being {'resolved' if reference is None else 'prepared'}"
 
     def _lacks_image(self, service: Service, host: str) -> bool:
-        return self.scene.observed.resolves and host not in hosts_with(service, self.scene)
+        reference = reference_of(service, self.scene)
+        known = reference is not None and reference in view_of(host, self.scene.observed).images
+        return self.scene.observed.resolves and not known
 
     def _look_for_image(self, service: Service, start: Start) -> None:
         """Nobody is asked to make room for what may not exist: without a seat, some host looks for its

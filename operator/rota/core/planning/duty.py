@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from rota.core.ids import WorkloadId
 from rota.core.ledger import Move
 from rota.core.model import Amount, Fill, Order, Service
-from rota.core.observed import ObservedContainer
+from rota.core.observed import Deaths, ObservedContainer
 from rota.core.placement.demand import precedence
 from rota.core.placement.make_room import Eviction, Way
 from rota.core.planning import guard, specs
@@ -166,12 +166,10 @@ def barred(service: Service, scene: Scene) -> dict[str, str]:
     """Hosts on which its starts failed a moment ago, and what was their last word; and those where its
     instances were taken away again and again."""
     result = {}
-    for name, view in scene.observed.hosts.items():
-        there = {one.slot for one in view.all_containers if one.workload == service.id}
-        for (workload, slot, spec), deaths in view.deaths.items():
-            ours = (workload, spec) == (service.id, service.spec_hash)
-            if ours and slot not in there and len(deaths.at) >= MOST_DEATHS:
-                result[name] = f"lost it {MOST_DEATHS} times within 5 minutes: {deaths.cause}"
+    for name, slot, deaths in _kept_dying(service, scene):
+        there = scene.observed.hosts[name].all_containers
+        if not any((one.workload, one.slot) == (service.id, slot) for one in there):
+            result[name] = f"lost it {MOST_DEATHS} times within 5 minutes: {deaths.cause}"
     for host in scene.fleet.hosts if scene.ledger.failures else ():
         failure = scene.ledger.failures.get((service.id, host, service.spec_hash))
         if failure is not None and failure.until > scene.now.mono:
@@ -182,12 +180,16 @@ def barred(service: Service, scene: Scene) -> dict[str, str]:
 
 def shunned(service: Service, scene: Scene) -> frozenset[str]:
     """The hosts where its instances kept dying: they come last."""
-    return frozenset(
-        name
-        for name, view in scene.observed.hosts.items()
-        for (workload, _, spec), deaths in view.deaths.items()
-        if (workload, spec) == (service.id, service.spec_hash) and len(deaths.at) >= MOST_DEATHS
-    )
+    return frozenset(name for name, _, _ in _kept_dying(service, scene))
+
+
+def _kept_dying(service: Service, scene: Scene) -> Iterator[tuple[str, int, Deaths]]:
+    """Where, in which slot and of what instances of its spec died again and again."""
+    for name, view in scene.observed.hosts.items():
+        for (workload, slot, spec), deaths in view.deaths.items():
+            ours = (workload, spec) == (service.id, service.spec_hash)
+            if ours and len(deaths.at) >= MOST_DEATHS:
+                yield name, slot, deaths
 
 
 def _causes(one: Roster, want: Want, withheld: int, scene: Scene) -> Causes:

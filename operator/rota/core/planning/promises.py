@@ -53,7 +53,7 @@ def _reservation(key: PinKey, host: str, scene: Scene, *, successor: bool) -> Re
 def _under_way(scene: Scene, shifts: Sequence[Shift]) -> dict[PinKey, Move]:
     """Moves of which both the old and the new instance are there, or the new one is in the queue of its
     host. One whose new instance is gone again has failed, and is over."""
-    queued = {(workload, slot) for view in scene.observed.hosts.values() for workload, slot, _ in view.queued}
+    queued = {(workload, slot) for workload, slot, _ in scene.queued}
     kept = {shift.id: shift.roster.kept for shift in shifts}
     result = {}
     for key, move in scene.ledger.moves.items():

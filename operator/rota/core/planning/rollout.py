@@ -48,12 +48,12 @@ def plan_rollout(roster: Roster, causes: Causes, terms: Terms, now: Now) -> Step
     )
     for slot, group in roster.released.items():
         _release(slot, group, steps, roster.gives_way.get(slot, causes.count), terms.leave)
-    # Canaries are those that run already, while there are such: a slot that is missing may have no place.
+    # Canaries are those that ran, while there are such: a slot that is missing may have no place.
     renewable = sum(not group[0].current for group in roster.kept.values()) if terms.former else 0
-    for slot in roster.missing:
+    for slot in sorted(roster.missing, key=lambda slot: (slot not in roster.between, slot)):
         ahead = slot in early
-        held = _held_back(budget, terms, service, renewable)
-        former = bool(held) and terms.former
+        held = _held_back(budget, terms, service, 0 if slot in roster.between else renewable)
+        former = bool(held and terms.former)
         budget.canaries = _one_less(budget.canaries, held)
         steps.starts.append(
             Start(
@@ -236,14 +236,12 @@ class _Rollout(NamedTuple):
             self.steps.changes.append(self._change(slot, best, ChangeKind.STOP, best.overdue, ""))
             return
         cause = best.misplaced or (self.causes.spec if not best.current else best.failed or best.crashing)
-        held = _held_back(self.budget, self.terms, self.roster.service)
-        former = bool(held) and self.terms.former and bool(best.misplaced or best.failed)
-        makes_before = (
-            self.roster.service.update.order is Order.START_FIRST and best.serves and best.reachable
-        )
-        held = self.terms.start or (
-            "" if former or (best.current and bool(best.misplaced or not self.terms.renew)) else held
-        )
+        new_held = _held_back(self.budget, self.terms, self.roster.service)
+        former = bool(new_held and self.terms.former and (best.misplaced or best.failed))
+        stays_on_spec = best.current and bool(best.misplaced or not self.terms.renew)
+        held = self.terms.start or ("" if former or stays_on_spec else new_held)
+        order = self.roster.service.update.order
+        makes_before = order is Order.START_FIRST and best.serves and best.reachable
         if makes_before or best.abandoned or best.crashing:
             self._start_first(slot, best, cause, held, former=former)
         else:

@@ -33,7 +33,9 @@ class Roster:
     stopping ones included, which is what surge is counted against; but what a silent host keeps from being
     removed holds nobody up. `beyond` are as many more that are missing than one decision starts. `owed` is
     the count that the disruption budget is judged by: what fills owes nobody the instances that it is only
-    now growing by. `gives_way` says why a released slot goes that placement took, by slot.
+    now growing by. `gives_way` says why a released slot goes that placement took, by slot. `between` are
+    those missing that are to have the wanted spec before others: whose instance was stopped first for it, or
+    for which it was asked already.
     """
 
     service: Service
@@ -48,6 +50,7 @@ class Roster:
     owed: int
     beyond: int = 0
     gives_way: Mapping[int, str] = field(default_factory=dict)
+    between: frozenset[int] = frozenset()
 
 
 def containers_by_workload(observed: ObservedState) -> dict[WorkloadId, list[ObservedContainer]]:
@@ -83,7 +86,9 @@ def roster(
         staying = {slot: group for slot, group in groups.items() if slot not in released}
         released |= _choose_released(staying, excess, scene)
     kept = {slot: group for slot, group in groups.items() if slot not in released} if released else groups
-    missing = _free_numbers(kept, min(wanted - len(kept), MOST_STARTS), _between(service.id, scene))
+    stopped = _stopped_first(service.id, scene)
+    missing = _free_numbers(kept, min(wanted - len(kept), MOST_STARTS), sorted(stopped))
+    asked = {slot for slot in missing if (service.id, slot, service.spec_hash) in scene.queued}
     surplus = [*_surplus(groups, released), *stopping]
     return Roster(
         service=service,
@@ -98,6 +103,7 @@ def roster(
         alive=len(kept) + sum(scene.posts[one.host].reachable for one in surplus),
         owed=wanted if owed is None else owed,
         gives_way=gives_way,
+        between=(stopped | asked).intersection(missing),
     )
 
 
@@ -208,9 +214,9 @@ def _release_rank(slot: int, group: tuple[Instance, ...]) -> _Rank:
     return _Rank(serves, best.fit, stable_hash(f"{best.container.workload}/{slot}"), slot)
 
 
-def _between(workload: WorkloadId, scene: Scene) -> list[int]:
+def _stopped_first(workload: WorkloadId, scene: Scene) -> frozenset[int]:
     """The slots whose instance was stopped first and has no successor yet: these keep their numbers."""
-    return sorted(
+    return frozenset(
         slot
         for (owner, slot), promise in scene.ledger.reservations.items()
         if owner == workload and promise.successor

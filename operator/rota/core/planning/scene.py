@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet, Host
 from rota.core.observed import HostState, HostView, Now, ObservedContainer, ObservedState
@@ -34,7 +35,11 @@ class Post(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """What judging an instance needs beside the instance itself. `posts` are the observed hosts by name."""
+    """What judging an instance needs beside the instance itself.
+
+    `posts` are the observed hosts by name; `queued` says on which host a start was asked for that has not
+    begun, by (workload, slot, spec).
+    """
 
     fleet: Fleet
     observed: ObservedState
@@ -43,12 +48,16 @@ class Scene:
     outage: Outage = field(init=False, repr=False, compare=False)
     drains: Mapping[str, Draining] = field(init=False, repr=False, compare=False)
     posts: Mapping[str, Post] = field(init=False, repr=False, compare=False)
+    queued: Mapping[tuple[WorkloadId, int, str], str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outage", outage.judge(self.fleet, self.observed, self.ledger, self.now))
         object.__setattr__(self, "drains", closing.drains(self.fleet, self.ledger, self.now))
         posts = {name: self._post(view) for name, view in self.observed.hosts.items()}
         object.__setattr__(self, "posts", posts)
+        views = sorted(self.observed.hosts.items())
+        queued = {key: name for name, view in views for key in view.queued}
+        object.__setattr__(self, "queued", queued)
 
     def _post(self, view: HostView) -> Post:
         return Post(

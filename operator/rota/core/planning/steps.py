@@ -34,9 +34,9 @@ class Terms:
 
     `start`: nothing is started now. `renew`: nothing gets the wanted spec now; `move`: what keeps dying is
     not moved again yet; `leave`: the last ones stay for the time being. `canaries` are how many instances may
-    have a spec that is being tried, None where all may; `former`: there is a spec that was good before, for
-    what has to be replaced meanwhile. `images` are the hosts that have the image of the wanted spec,
-    `lacking` those that are to have it before anything is stopped for it.
+    have a spec that is being tried, None where all may; `former` is the spec that was good before, for what
+    has to be replaced meanwhile. `images` are the hosts that have the image of the wanted spec, `lacking`
+    those that are to have it before anything is stopped for it.
     """
 
     start: str = ""
@@ -44,7 +44,7 @@ class Terms:
     move: str = ""
     leave: str = ""
     canaries: int | None = None
-    former: bool = False
+    former: str = ""
     images: frozenset[str] = frozenset()
     lacking: tuple[str, ...] = ()
 

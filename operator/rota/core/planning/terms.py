@@ -64,7 +64,7 @@ def _needs(workload: WorkloadId, containers: Iterable[ObservedContainer], scene:
 
 
 def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, str], scene: Scene) -> Terms:
-    service = one.service
+    service, former = one.service, specs.former(one.service, scene.ledger)
     with_image = hosts_with(service, scene)
     outdated = {
         group[0].container.host
@@ -77,7 +77,7 @@ def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, str], sce
         move=_crash_waits(service, scene),
         leave=leaving.get(service.id, ""),
         canaries=_canaries(one, scene),
-        former=specs.former(service, scene.ledger) is not None,
+        former=former.spec_hash if former is not None else "",
         images=with_image,
         lacking=tuple(sorted(outdated - with_image)) if scene.observed.resolves else (),
     )
