@@ -168,7 +168,14 @@ class DaysRun:
         """What is not as the last commit asks, or not left in peace."""
         decision = self.days.decision
         assert decision is not None
-        waiting = [str(one) for one in decision.changes if not one.waits.startswith(FINAL)]
+        roomless = {one.workload for one in decision.changes if one.waits.startswith("NoRoomForSurge: ")}
+        waiting = [
+            str(one)
+            for one in decision.changes
+            # Where the canary itself finds no room to be tried, all others wait for it.
+            if not one.waits.startswith(FINAL)
+            and not (one.workload in roomless and one.waits.endswith("tried first"))
+        ]
         actions = [one.id for one in decision.actions]
         found = [*self.days.silent(), *actions, *waiting]
         return found or unsettled(self.days)  # type: ignore[arg-type]
