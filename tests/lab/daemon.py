@@ -16,6 +16,7 @@ from tests.lab.waiting import wait_for
 READY_SECONDS = 30.0
 STOP_SECONDS = 40.0
 KILL_SECONDS = 10.0
+PAUSE_SECONDS = 10.0
 LOG_LINES = 12
 # From this release on the engine keeps its id in its data root.
 FIRST_WITH_OWN_ID = 23
@@ -65,11 +66,16 @@ def pid(host: LabHost) -> int | None:
 
 
 def is_paused(host: LabHost) -> bool:
-    """Whether the host's dockerd is held by SIGSTOP."""
+    """Whether the host's dockerd is held by SIGSTOP, to its last thread: one that still runs can answer."""
     number = pid(host)
-    if number is None:
-        return False
-    return re.search(r"^State:\s+T", Path(f"/proc/{number}/status").read_text(), re.MULTILINE) is not None
+    return number is not None and all(map(_is_held, Path(f"/proc/{number}/task").iterdir()))
+
+
+def _is_held(thread: Path) -> bool:
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def kill(host: LabHost) -> None:
@@ -86,7 +92,9 @@ def stop(host: LabHost) -> None:
 
 def pause(host: LabHost) -> None:
     """Hold dockerd: its sockets accept and never answer."""
-    _send(host, signal.SIGSTOP)
+    if pid(host) is not None:
+        _send(host, signal.SIGSTOP)
+        wait_for(lambda: is_paused(host), PAUSE_SECONDS, f"every thread of {host.name}'s dockerd to be held")
 
 
 def unpause(host: LabHost) -> None:

@@ -26,6 +26,7 @@ Log = Callable[[str], None]
 
 PICK_SUBNET_SECONDS = 20.0
 PORT_SECONDS = 5.0
+KNOCK_SECONDS = 0.2
 ENDED_BY_SIGTERM = 128 + signal.SIGTERM
 
 
@@ -172,12 +173,16 @@ class Lab:
         daemon.free_disk(self.host(host))
 
     def mend(self, host: LabHost | str) -> None:
-        """Undo every fault: cable in, answers out, room on the disk, dockerd running and not held."""
+        """Undo every fault: cable in, answers out, room on the disk, dockerd running and not held.
+
+        It ends when the host is within reach: a wire that was just plugged in may lose the first packet.
+        """
         self.heal(host)
         self.free_disk(host)
         self.restore_answers(host)
         self.unpause(host)
         self.start(host)
+        _reachable(self.host(host))
 
     def mend_all(self) -> None:
         """Undo every fault of every host."""
@@ -254,7 +259,15 @@ def _finish(host: LabHost, archive: Path) -> None:
     """See a launched host ready, give it the images, and see its port answer from here."""
     daemon.wait_ready(host)
     contents.load_images(host, archive)
-    wait_for(lambda: accepts(host), PORT_SECONDS, f"{host.name} to accept connections on {host.endpoint}")
+    _reachable(host)
+
+
+def _reachable(host: LabHost) -> None:
+    wait_for(
+        lambda: accepts(host, KNOCK_SECONDS),
+        PORT_SECONDS,
+        f"{host.name} to accept connections on {host.endpoint}",
+    )
 
 
 def accepts(host: LabHost, seconds: float = 1.0) -> bool:
