@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rota.core.decide import Decision, decide
 from rota.core.ledger import Failure, Ledger
-from rota.core.model import Amount, Fleet, Order, Service, UpdateRules
+from rota.core.model import Amount, Drain, Fleet, Order, Service, UpdateRules
 from rota.core.observed import ObservedContainer, ObservedState, Outcome, Result
 from rota.core.planning.actions import PrepareImage, ResolveImage, StartInstance
 from tests.builders import fleet, host, pinned, service
@@ -240,3 +240,74 @@ def test_a_whole_rollout_with_images_ends_and_asks_once() -> None:
     assert {one.spec for one in course.observed.containers()} == {NEW.spec_hash}
     first = min(at for at, line in enumerate(done) if line.startswith("stop"))
     assert max(at for at, line in enumerate(done) if line.startswith("image")) < first
+
+
+# --- an image that cannot be had
+
+
+NOT_FOUND = "no such image: web:2"
+KNOWN_BEFORE = good_of(WEB, ledger=KNOWN)
+
+
+def without_new(host_names: str, until: float = NOW.mono + 9.0) -> Ledger:
+    """`WEB` is good, and the image of `NEW` was looked for in vain on the hosts named."""
+    failures = {
+        (NEW.id, name, NEW.spec_hash): Failure(count=1, until=until, message=NOT_FOUND)
+        for name in host_names.split()
+    }
+    return replace(KNOWN_BEFORE, failures=failures)
+
+
+def test_what_goes_missing_meanwhile_gets_the_spec_before() -> None:
+    of, there = commit(NEW, number="2"), three()[:2]
+    decision = plan(of, daemon(of, *there, images=DIGEST), without_new("a b c"))
+    assert actions(decision) == [f"start web/2 on c {WEB.spec_hash}"]
+    assert {one.waits for one in decision.changes if one.waits} == {
+        f"its image cannot be had: a: {NOT_FOUND}"
+    }
+
+
+def test_while_nothing_speaks_against_the_image_what_is_missing_waits_for_it() -> None:
+    of = commit(NEW, number="2")
+    decision = plan(of, daemon(of, *three()[:2], images=DIGEST), KNOWN_BEFORE)
+    assert [type(one) for one in decision.actions] == [ResolveImage]
+
+
+def test_once_one_host_has_the_image_the_others_get_it_from_there() -> None:
+    of, found = commit(NEW, number="2"), "web:2@sha256:1"
+    ledger = without_new("b")
+    ledger = replace(ledger, images={**ledger.images, (NEW.id, NEW.spec_hash): found})
+    observed = change_view(daemon(of, *three()[:2], images=DIGEST), "c", images=frozenset({DIGEST, found}))
+    assert f"start web/2 on c {NEW.spec_hash}" in actions(plan(of, observed, ledger))
+
+
+def test_what_has_to_leave_or_is_sick_meanwhile_is_replaced_by_the_spec_before() -> None:
+    of = fleet([HOSTS[0], HOSTS[1], host("c", drain=Drain()), host("d")], [NEW], revision="2" * 40)
+    sick = running(WEB, 0, "a", ready_for=None, seen_since=NOW.mono - 9999)
+    decision = plan(of, daemon(of, sick, *three()[1:], images=DIGEST), without_new("a b c d"))
+    assert sorted(actions(decision)) == [
+        f"start web/2 on d {WEB.spec_hash}",
+        f"stop web/0 on a {WEB.spec_hash}",
+    ]
+
+
+def test_the_image_is_tried_again_all_the_while() -> None:
+    of = commit(NEW, number="2")
+    decision = plan(of, daemon(of, *three(), images=DIGEST), without_new("a b c", until=NOW.mono - 1.0))
+    assert [type(one) for one in decision.actions] == [ResolveImage]
+    assert decision.ledger.rollouts[NEW.id].idle is False
+
+
+def test_a_first_deployment_waits_for_its_image() -> None:
+    of = commit(NEW, number="2")
+    decision = plan(of, daemon(of), replace(without_new("a b c"), good={}))
+    assert decision.actions == ()
+
+
+def test_a_start_of_the_spec_before_that_fails_is_backed_off() -> None:
+    of = commit(NEW, number="2")
+    observed = daemon(of, *three()[:2], images=DIGEST)
+    failed = answer("", host_name="c", verb="start", result=Result.FAILED, message="no space left")
+    decision = plan(of, replace(observed, outcomes=(failed,)), without_new("a b c"))
+    assert decision.ledger.failures[WEB.id, "c", WEB.spec_hash].count == 1
+    assert [(one.host, one.spec) for one in decision.actions] == [("a", WEB.spec_hash)]

@@ -120,6 +120,7 @@ def test_an_event_during_a_list_is_not_lost(ready: Desk) -> None:
 def test_a_stream_is_opened_again_and_followed_by_a_list(ready: Desk) -> None:
     assert ready.listens == 1
     ready.feed(StreamBroke(EngineError(Trouble.SILENT, "the event stream ended")))
+    ready.answer(AskFacts, FACTS)
     assert ready.calls(ListContainers) == [ListContainers("shop")]
     ready.answer(ListContainers, ())
     assert ready.listens == 1
@@ -129,6 +130,18 @@ def test_a_stream_is_opened_again_and_followed_by_a_list(ready: Desk) -> None:
     ready.heartbeats()
     ready.feed(StreamOpened())
     assert ready.calls(ListContainers) == [ListContainers("shop")]
+
+
+def test_after_a_stream_that_ended_it_may_be_another_engine_and_nothing_is_begun_before_that_is_known(
+    ready: Desk,
+) -> None:
+    """A machine that was replaced between two probes."""
+    ready.feed(StreamBroke(EngineError(Trouble.SILENT, "the event stream ended")))
+    ready.submit(start())
+    assert ready.calls(AskFacts) == [AskFacts()]
+    assert not ready.calls(ListContainers)
+    ready.answer(AskFacts, replace(FACTS, id="e2"))
+    assert ready.worker.view.engine == replace(FACTS, id="e2")
 
 
 def test_an_unchanged_list_keeps_the_view(desk: Desk) -> None:

@@ -169,7 +169,7 @@ def _taught(
     learnt = learn(fleet, observed, ledger)
     return replace(
         ledger,
-        failures=back_off.forgive(failures, fleet, groups, now),
+        failures=back_off.forgive(failures, fleet, ledger.good, groups, now),
         images=images.resolved(ledger, observed.outcomes),
         starting=learnt.starting,
         start_times=learnt.times,

@@ -37,6 +37,10 @@ class Looks:
         if self.facts_due == NEVER:
             self.facts_due = now
 
+    def doubt(self, now: float) -> None:
+        """What stood with it broke: it may be another one, which two probes need not have noticed."""
+        self.facts, self.facts_due = None, min(self.facts_due, now)
+
     def told(self, facts: EngineFacts) -> None:
         self.facts, self.refused, self._refusals = facts, "", 0
 

@@ -14,7 +14,7 @@ import resource
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -48,6 +48,8 @@ log = structlog.get_logger()
 
 QUEUE_SIZE = 10_000
 """Events waiting for the loop. A full queue makes call threads wait, never the loop."""
+MOST_STIRRED = 100
+"""Of these, events of one host's stream: a burst there waits on its socket, and delays no other host."""
 STALE_TIMERS = 1_000
 """So many timers that another has taken the place of are left until they would be due."""
 MOST_OUTCOMES = 10_000
@@ -115,6 +117,7 @@ class _Member:
     engine: Engine
     worker: HostWorker
     lanes: dict[Lane, _Bounded]
+    stirred: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(MOST_STIRRED))
     stream: EventStream | None = None
     wake_at: float = 0.0
     closed: bool = False
@@ -269,6 +272,7 @@ class Runner:
 
     def _close(self, member: _Member) -> None:
         member.closed = True
+        member.stirred.release()
         if member.stream is not None:
             member.stream.close()
         for lane in member.lanes.values():
@@ -287,6 +291,8 @@ class Runner:
             member = self._members.get(name)
             if member is None or worker not in (None, member.worker):
                 continue
+            if isinstance(event, Stirred):
+                member.stirred.release()
             try:
                 self._step(name, member, event)
             except Exception:  # a bug met on one host must not end the loop of all
@@ -357,6 +363,9 @@ class Runner:
                 member.stream.close()
             self._post(name, member.worker, StreamOpened())
             for event in member.stream:
+                member.stirred.acquire()
+                if member.closed:
+                    return
                 self._post(name, member.worker, Stirred(event))
         except EngineError as broken:
             error = broken

@@ -143,6 +143,8 @@ class HostWorker:
         # Where events may not be asked for at all, lists alone tell of deaths, without a break.
         if self._stream is True or error.trouble in UNANSWERED:
             self._deaths.interrupted(now)
+        if self._stream is True:
+            self._looks.doubt(now)
         self._stream = False
         self._stream_due = now + self._failure.heartbeat
         self._lists.want(now)

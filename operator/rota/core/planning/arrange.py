@@ -105,7 +105,10 @@ def _demands(shift: Shift, scene: Scene, result: Arrangement) -> Iterator[_Asked
             if start.source is not None and start.source in scene.fleet.hosts:
                 replaces[start.source] += 1
         leaves = {one.source: "it moves away from there" for one in starts if one.change is ChangeKind.MOVE}
-        barred = {**shift.barred, **{host: why for host, why in leaves.items() if host is not None}}
+        barred = {
+            **shift.barred_for(starts[0]),
+            **{host: why for host, why in leaves.items() if host is not None},
+        }
         pinned = service.container.pinned
         yield _Asked(
             kind=kind,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from rota.core.ids import WorkloadId
-from rota.core.ledger import Failure, FailureKey, SpecKey
+from rota.core.ledger import Failure, FailureKey, GoodSpec, SpecKey
 from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedContainer, Outcome, Result
 from rota.core.placement.terrain import stable_hash
@@ -78,6 +78,7 @@ def crashed(
 def forgive(
     failures: Mapping[FailureKey, Failure],
     fleet: Fleet,
+    good: Mapping[WorkloadId, GoodSpec],
     groups: Mapping[WorkloadId, Sequence[ObservedContainer]],
     now: Now,
 ) -> dict[FailureKey, Failure]:
@@ -86,15 +87,17 @@ def forgive(
         key: failure
         for key, failure in failures.items()
         if now.mono - failure.until < FORGET_SECONDS
-        and _still_asked_for(key, fleet)
+        and _still_asked_for(key, fleet, good)
         and not any(_refutes(one, key, failure, fleet, now) for one in groups.get(key[0], ()))
     }
 
 
-def _still_asked_for(key: FailureKey, fleet: Fleet) -> bool:
+def _still_asked_for(key: FailureKey, fleet: Fleet, good: Mapping[WorkloadId, GoodSpec]) -> bool:
     workload, host, spec = key
     service = fleet.services.get(workload)
-    return service is not None and service.spec_hash == spec and host in fleet.hosts
+    if service is None or host not in fleet.hosts:
+        return False
+    return spec == service.spec_hash or (workload in good and spec == good[workload].spec)
 
 
 def _refutes(container: ObservedContainer, key: FailureKey, failure: Failure, fleet: Fleet, now: Now) -> bool:

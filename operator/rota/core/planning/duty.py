@@ -48,6 +48,7 @@ def shifts(
             least = count - want.leaves
             count = min(max(len(_slots(service.id, containers, scene)), least), count)
         left_behind = _left_behind(want.fill, containers, scene)
+        former = specs.former(service, scene.ledger)
         one = roster(service, count, containers, scene, left_behind, min(count, due))
         result.append(
             Shift(
@@ -55,7 +56,7 @@ def shifts(
                 causes=_causes(one, want, withheld, scene),
                 steps=Steps(workload=service.id),
                 terms=Terms(),
-                former=specs.former(service, scene.ledger),
+                former=former,
                 fill=want.fill,
                 least=least,
                 leaves=want.leaves,
@@ -64,6 +65,7 @@ def shifts(
                 going=first_to_go(one, want.keeps, scene) if want.keeps is not None else frozenset(),
                 barred=barred(service, scene),
                 shunned=shunned(service, scene),
+                former_barred=barred(former, scene) if former is not None else {},
             )
         )
     terms = terms_of({shift.id: shift.roster for shift in result}, groups, scene)

@@ -33,6 +33,19 @@ def is_there(service: Service, scene: Scene) -> bool:
     return not scene.observed.resolves or bool(hosts_with(service, scene))
 
 
+def out_of_reach(service: Service, scene: Scene) -> str:
+    """Why the image of `service` cannot be had for the time being: it was asked for in vain, and no host that
+    answers has it. Empty while nothing speaks against it."""
+    having = hosts_with(service, scene)
+    if not scene.observed.resolves or any(scene.posts[name].reachable for name in having):
+        return ""
+    failures = scene.ledger.failures
+    found = [
+        (name, failures.get((service.id, name, service.spec_hash))) for name in sorted(scene.fleet.hosts)
+    ]
+    return next((f"{name}: {one.message}" for name, one in found if one is not None), "")
+
+
 def resolved(ledger: Ledger, outcomes: Iterable[Outcome]) -> Mapping[SpecKey, str]:
     """The images that are known by now. The first answer holds: a name that moves on changes nothing that
     runs."""

@@ -96,8 +96,9 @@ def _canaries(roster: Roster, terms: Terms) -> int | None:
 
 def _held_back(budget: _Budget, terms: Terms, service: Service, reserved: int = 0) -> str:
     """Why nothing more gets the wanted spec now. So many canaries are `reserved` for others."""
-    if terms.renew or budget.canaries is None or budget.canaries > reserved:
-        return terms.renew
+    never = terms.renew or terms.imageless
+    if never or budget.canaries is None or budget.canaries > reserved:
+        return never
     canary = service.update.canary
     count = canary.count if canary is not None else 0
     return f"{count} {'canary is' if count == 1 else 'canaries are'} tried first"
@@ -245,7 +246,7 @@ class _Rollout(NamedTuple):
         if makes_before or best.abandoned or best.crashing:
             self._start_first(slot, best, cause, held, former=former)
         else:
-            self._stop_first(slot, best, cause, held)
+            self._stop_first(slot, best, cause, held, former=former)
 
     def _start_first(self, slot: int, best: Instance, cause: str, held: str, *, former: bool) -> None:
         """A successor beside it. Where the predecessor serves nobody and cannot be waited for, it is no
@@ -274,17 +275,17 @@ class _Rollout(NamedTuple):
             )
         )
 
-    def _stop_first(self, slot: int, best: Instance, cause: str, held: str) -> None:
+    def _stop_first(self, slot: int, best: Instance, cause: str, held: str, *, former: bool) -> None:
         """Its room for its successor."""
         budget, host = self.budget, best.container.host
         prefer = best.destination if best.misplaced else host
-        waits = held or _stop_first_waits(best, budget, self.terms)
+        waits = held or _stop_first_waits(best, budget, self.terms, former=former)
         if waits == NEEDS_IMAGE:
             self.steps.image_first.append((host, slot, cause))
         if not waits:
             budget.unavailable -= best.serves
             budget.sick -= not best.serves
-            self._renewed(best, waits, former=False)
+            self._renewed(best, waits, former=former)
             self.steps.stops.append(Stop(best.container, cause, sick=bool(best.failed)))
             if prefer is not None:
                 self.steps.holds.append((slot, prefer))
@@ -344,10 +345,10 @@ def _lacking(terms: Terms) -> str:
     return f"its image is not on {', '.join(terms.lacking)} yet" if terms.lacking else ""
 
 
-def _stop_first_waits(best: Instance, budget: _Budget, terms: Terms) -> str:
+def _stop_first_waits(best: Instance, budget: _Budget, terms: Terms, *, former: bool) -> str:
     if best.untouchable:
         return best.untouchable
-    if not best.current and not best.misplaced:
+    if not best.current and not best.misplaced and not former:
         if _lacking(terms):
             return _lacking(terms)
         if best.container.host not in terms.images:

@@ -24,7 +24,7 @@ class Shift:
     stand now; `yields_at` is that edge, where they make room for what grows at it. `barred` are the hosts
     where its starts failed, each with the reason; `shunned` those where it kept dying, which come last.
     `terms` are what its rollout heeds; `former` is the service with the spec that was good before, where that
-    is another one.
+    is another one, and `former_barred` are the hosts where starts of that one failed.
     """
 
     roster: Roster
@@ -40,6 +40,7 @@ class Shift:
     going: frozenset[int] = frozenset()
     barred: Mapping[str, str] = field(default_factory=dict)
     shunned: frozenset[str] = frozenset()
+    former_barred: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> WorkloadId:
@@ -73,6 +74,10 @@ class Shift:
     def service_of(self, start: Start) -> Service:
         """What a start makes an instance of: its spec, or the one that was good before."""
         return self.former if start.former and self.former is not None else self.service
+
+    def barred_for(self, start: Start) -> Mapping[str, str]:
+        """The hosts where such starts failed."""
+        return self.former_barred if start.former and self.former is not None else self.barred
 
     def _each_by_itself(self) -> bool:
         """Whether it matters which of several successors takes which seat: a predecessor makes place for its

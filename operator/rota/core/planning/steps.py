@@ -32,15 +32,17 @@ class Causes:
 class Terms:
     """What a rollout has to heed beside its budget; the texts are reasons, or empty.
 
-    `start`: nothing is started now. `renew`: nothing gets the wanted spec now; `move`: what keeps dying is
-    not moved again yet; `leave`: the last ones stay for the time being. `canaries` are how many instances may
-    have a spec that is being tried, None where all may; `former` is the spec that was good before, for what
-    has to be replaced meanwhile. `images` are the hosts that have the image of the wanted spec, `lacking`
-    those that are to have it before anything is stopped for it.
+    `start`: nothing is started now. `renew`: nothing gets the wanted spec now; `imageless`: nor could it, for
+    its image cannot be had; `move`: what keeps dying is not moved again yet; `leave`: the last ones stay for
+    the time being. `canaries` are how many instances may have a spec that is being tried, None where all may;
+    `former` is the spec that was good before, for what has to be replaced meanwhile. `images` are the hosts
+    that have the image of the wanted spec, `lacking` those that are to have it before anything is stopped for
+    it.
     """
 
     start: str = ""
     renew: str = ""
+    imageless: str = ""
     move: str = ""
     leave: str = ""
     canaries: int | None = None

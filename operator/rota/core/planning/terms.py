@@ -8,7 +8,7 @@ from rota.core.ids import WorkloadId
 from rota.core.model import Service
 from rota.core.observed import ObservedContainer
 from rota.core.planning import specs
-from rota.core.planning.images import hosts_with
+from rota.core.planning.images import hosts_with, out_of_reach
 from rota.core.planning.roster import Roster
 from rota.core.planning.scene import Scene
 from rota.core.planning.steps import Terms
@@ -74,6 +74,7 @@ def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, str], sce
     return Terms(
         start=_start_waits(service, rosters),
         renew=_failed(service, scene) or _renewal_waits(service, rosters, scene),
+        imageless=_image_waits(service, scene) if former is not None else "",
         move=_crash_waits(service, scene),
         leave=leaving.get(service.id, ""),
         canaries=_canaries(one, scene),
@@ -119,6 +120,11 @@ def _failed(service: Service, scene: Scene) -> str:
     if found.spec == service.spec_hash and specs.former(service, scene.ledger) is not None:
         return f"the rollout has failed: {found.reason}"
     return ""
+
+
+def _image_waits(service: Service, scene: Scene) -> str:
+    why = out_of_reach(service, scene)
+    return f"its image cannot be had: {why}" if why else ""
 
 
 def _crash_waits(service: Service, scene: Scene) -> str:
