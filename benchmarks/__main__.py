@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks import forecast, hosts, outages, repository, rollouts
+from benchmarks import forecast, hosts, outages, repository, rollouts, rollouts_lab
 from benchmarks.figures import Figures
 from benchmarks.placement import entries
 from benchmarks.watching.entries import hung_host, lost_host, many_hosts
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "outage": outages.outage,
     "outage-engine": outages.engine_restart,
     "rollouts": rollouts.rollouts,
+    "rollouts-lab": rollouts_lab.rollouts_on_the_lab,
     "forecast": forecast.forecasts,
     "watching-many": many_hosts,
     "watching-hung": hung_host,

@@ -40,7 +40,7 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error")
 
 def commit_to_container(figures: Figures) -> None:
     """A commit that adds one instance, pushed → its container runs; and a webhook → the pass begins."""
-    with _lab() as lab, _daemon(lab) as (repository, passes, daemon):
+    with _lab() as lab, daemon_on(lab) as (repository, passes, daemon):
         repository.write(worker=_workers(1))
         repository.push("one")
         passes.until(lambda last: last.status.ready and _running(last) == 1, 60)
@@ -69,7 +69,7 @@ def sixty_containers(figures: Figures) -> None:
             lab.clear_all()
             floors.append(CONTAINERS / _bare_loop(lab))
             lab.clear_all()
-            with _daemon(lab) as (repository, passes, _):
+            with daemon_on(lab) as (repository, passes, _):
                 repository.write(worker=_workers(CONTAINERS))
                 repository.push("sixty")
                 began = passes.until(
@@ -86,7 +86,7 @@ def sixty_containers(figures: Figures) -> None:
 
 def idle(figures: Figures) -> None:
     """Passes over an unchanged fleet of 3 hosts and 60 containers, and the daemon's memory."""
-    with _lab() as lab, _daemon(lab) as (repository, passes, daemon):
+    with _lab() as lab, daemon_on(lab) as (repository, passes, daemon):
         repository.write(worker=_workers(CONTAINERS))
         repository.push("sixty")
         passes.until(lambda last: last.status.ready and _running(last) == CONTAINERS, 120)
@@ -136,7 +136,7 @@ def edges(figures: Figures) -> None:
     """Ten mornings and ten evenings on real hosts: when what grows is healthy, beside when it would be if it
     began with the edge."""
     clock = ShiftedClock(start=datetime(2026, 6, 1, 0, 25, tzinfo=UTC), speed=SPEED, origin=time.monotonic())
-    with _lab() as lab, _daemon(lab, clock) as (repository, passes, _):
+    with _lab() as lab, daemon_on(lab, clock) as (repository, passes, _):
         repository.write(web=web_manifest(1), worker=worker_manifest(1), policy=HOURLY)
         repository.push("days of twenty minutes")
         met: dict[tuple[datetime, str], float] = {}
@@ -177,7 +177,7 @@ def _note_edges(
         free.setdefault(max(come), (now.wall - max(come)).total_seconds() / now.speed)
 
 
-class _Passes:
+class Passes:
     """Sees every pass of a daemon."""
 
     def __init__(self) -> None:
@@ -241,12 +241,12 @@ def _lab() -> Iterator[Lab]:
 
 
 @contextmanager
-def _daemon(lab: Lab, clock: Clock | None = None) -> Iterator[tuple[Repository, _Passes, Daemon]]:
+def daemon_on(lab: Lab, clock: Clock | None = None) -> Iterator[tuple[Repository, Passes, Daemon]]:
     with tempfile.TemporaryDirectory() as scratch:
         repository = Repository(Path(scratch), lab.hosts)
         repository.write(**fleet_manifests(lab.hosts))
         repository.push("hosts")
-        passes = _Passes()
+        passes = Passes()
         git = GitSettings(repo=str(repository.bare), interval=1.0, status_interval=1.0)
         settings = DaemonSettings(git=git, data=Path(scratch) / "data")
         with Daemon(settings, clock or SystemClock(), on_pass=passes.follow) as daemon:
@@ -260,7 +260,7 @@ def _daemon(lab: Lab, clock: Clock | None = None) -> Iterator[tuple[Repository, 
                 loop.join()
 
 
-def _webhook(figures: Figures, daemon: Daemon, passes: _Passes) -> None:
+def _webhook(figures: Figures, daemon: Daemon, passes: Passes) -> None:
     server = WebServer(
         application(Hooks(wake=daemon.poll_now, age=daemon.seconds_since_pass), SECRET), "127.0.0.1", 0
     )

@@ -78,13 +78,24 @@ def _verdict(files: Mapping[str, bytes]) -> object:
 
 
 def _subject(status: FleetStatus) -> str:
-    """The verdict in one line: `Ready: 24/24 instances, day`, `not Ready (Missing): 2/24 instances, day`."""
+    """The verdict in one line: `Ready: 24/24 instances, day`, or
+    `not Ready (Missing: shop/web): 2/24 instances, day`."""
     ready = next(one for one in status.conditions if one.type == "Ready")
-    word = "Ready" if ready.status == "True" else f"not Ready ({ready.reason})"
+    word = (
+        "Ready" if ready.status == "True" else f"not Ready ({ready.reason}{_worst_off(status, ready.reason)})"
+    )
     wanted = sum(one.desired for one in status.workloads)
     ready_now = sum(min(one.ready, one.desired) for one in status.workloads)
     windows = sorted({window for _, window, _, _ in status.windows})
     return ", ".join([f"{word}: {ready_now}/{wanted} instances", *windows])
+
+
+def _worst_off(status: FleetStatus, reason: str) -> str:
+    """`: shop/web and 2 more`, of the workloads for which the fleet is not Ready."""
+    names = [f"{one.namespace}/{one.name}" for one in status.workloads if one.health == reason]
+    if not names:
+        return ""
+    return f": {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
 
 
 def _trailers(status: FleetStatus) -> dict[str, str]:

@@ -21,6 +21,7 @@ from rota.core.observed import Now, ObservedState
 from rota.core.resources import Resources
 from rota.core.status import Finding, FleetStatus, SourceStatus, summarise
 from rota.core.survival import Survival
+from rota.core.workload_status import HealthWord
 from rota.gitrepo.worker import GitView, Publication, Urgency
 from rota.publish import Publisher
 from rota.report.documents import documents
@@ -132,21 +133,29 @@ def test_extended_resources_are_as_the_schemas_say(status: FleetStatus) -> None:
     assert document["instances"][0]["requests"]["gpu"] == 2
 
 
+def publication(status: FleetStatus) -> Publication:
+    ledger = status.ledger
+    made = Publisher().publication(status, Journal(), GitView(), frozenset(ledger.pins), Now(NOON, 1.0))
+    assert made is not None
+    return made
+
+
+def test_a_commit_says_in_its_subject_who_is_not_well(status: FleetStatus) -> None:
+    assert publication(status).subject == "not Ready (Unknown: shop/web): 9/11 instances, day"
+    all_so = replace(
+        status, workloads=tuple(replace(one, health=HealthWord.UNKNOWN) for one in status.workloads)
+    )
+    assert publication(all_so).subject.startswith("not Ready (Unknown: shop/db and 2 more): ")
+
+
 def test_what_only_the_ledger_knows_is_not_urgent(status: FleetStatus) -> None:
     """Room that is reserved is told with the rest, and does not hurry a push by itself."""
     key = (WorkloadId("shop", "web"), 0)
-
-    def publication(ledger: Ledger) -> Publication:
-        made = Publisher().publication(
-            replace(status, ledger=ledger), Journal(), GitView(), frozenset(ledger.pins), Now(NOON, 1.0)
-        )
-        assert made is not None
-        return made
-
-    before = publication(status.ledger)
+    before = publication(status)
     reserved = Reservation(host="h1", until=9.0)
-    after = publication(replace(status.ledger, reservations={key: reserved}, displaced=frozenset({key})))
+    ledger = replace(status.ledger, reservations={key: reserved}, displaced=frozenset({key}))
+    after = publication(replace(status, ledger=ledger))
     assert after.files != before.files
     assert after.urgency(before.files) is Urgency.STATE
-    prolonged = publication(replace(status.ledger, moves_begun=(5.0,)))
+    prolonged = publication(replace(status, ledger=replace(status.ledger, moves_begun=(5.0,))))
     assert prolonged.files == before.files

@@ -44,7 +44,12 @@ MOST_ONCE_WAITS = 60.0
 )
 @click.option("--timeout", default=600.0, show_default=True, help="Seconds that --once may take.")
 def operator(once: bool, clock_text: str | None, timeout: float, **options: Any) -> None:
-    """Follow a repository and keep its fleet as it says."""
+    """Follow a repository and keep its fleet as it says.
+
+    With --listen it takes webhooks and answers events, logs and exec. On loopback whoever asks may read;
+    exec, and any other address, need the token in ROTA_API_TOKEN, or in the file that ROTA_API_TOKEN_FILE
+    names.
+    """
     settings = read_settings(options)
     clock: Clock = ShiftedClock.parse(clock_text) if clock_text else SystemClock()
     configure_logging()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rota.cli.main import NO
-from rota.cli.token import api_token
+from rota.cli.token import VARIABLE, api_token
 from rota.errors import Fatal, Retryable, RotaError, Stalled
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class Server:
         if answer.status_code == 404:
             click.echo(f"rota: {said}", err=True)
             return click.exceptions.Exit(NO)
+        if answer.status_code == 401:
+            said += f". This command takes it from {VARIABLE} or {VARIABLE}_FILE."
         if answer.status_code == 503:
             return Retryable(f"{self.url}: {said}")
         return Stalled("Refused", f"{self.url}: {said}")

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from rota.errors import Fatal
 
-_VARIABLE = "ROTA_API_TOKEN"
+VARIABLE = "ROTA_API_TOKEN"
 SHORTEST = 16
 
 
 def api_token() -> str | None:
     """The token, None where none is set. Never a flag, which anybody on the machine could read."""
-    file = os.environ.get(f"{_VARIABLE}_FILE")
-    token = os.environ.get(_VARIABLE) if file is None else _read(file)
+    file = os.environ.get(f"{VARIABLE}_FILE")
+    token = os.environ.get(VARIABLE) if file is None else _read(file)
     if token is None:
         return None
     if len(token) < SHORTEST or not (token.isascii() and token.isprintable()) or " " in token:
-        raise Fatal(f"{_VARIABLE}: give one word of at least {SHORTEST} letters and digits.")
+        raise Fatal(f"{VARIABLE}: give one word of at least {SHORTEST} letters and digits.")
     return token
 
 
@@ -26,6 +26,6 @@ def _read(file: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise Fatal(f"{_VARIABLE}_FILE names {file}, which cannot be read: {error.strerror}.") from error
+        raise Fatal(f"{VARIABLE}_FILE names {file}, which cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise Fatal(f"{_VARIABLE}_FILE names {file}, which is not text in UTF-8.") from error
+        raise Fatal(f"{VARIABLE}_FILE names {file}, which is not text in UTF-8.") from error

@@ -176,6 +176,11 @@ def _wrong_type(pointer: Pointer, instance: object, schema: Mapping[str, Any]) -
     mend = "Quote it." if "string" in accepted and _would_pass_quoted(instance, schema) else ""
     if pointer == ("spec", "replicas") and isinstance(instance, dict) and "fill" in instance:
         mend = "A CapacityPolicy or an Override may say fill: true."
+    if pointer[:2] == ("spec", "check") and pointer[-1] == "port" and isinstance(instance, int):
+        wanted, mend = (
+            "must be the name of a port",
+            "spec.container.ports names it, as {name: http, target: 80}.",
+        )
     return Finding(pointer, f"{wanted}, but is {_kind_of(instance)}", mend)
 
 

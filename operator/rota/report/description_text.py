@@ -58,7 +58,9 @@ def _lists(document: Row) -> Iterator[tuple[str, list[str]]]:
         yield "Failed", [f"{key}: {_shown(value)}" for key, value in failed.items() if key != "workload"]
     for title, key in (("Hosts in trouble", "hosts"), ("Workloads in trouble", "workloads")):
         yield title, [_trouble(one) for one in document.get(key, ())]
-    yield "Instances", [_instance(one) for one in document.get("instances", ())]
+    silent = document.get("state", "reachable") != "reachable"
+    title = "Instances, as they were seen last" if silent else "Instances"
+    yield title, [_instance(one) for one in document.get("instances", ())]
     yield "Last lines of its log", [f"| {line}" for line in document.get("log", ())]
     yield "Not ours", [f"{one['name']}: {one['reason']}" for one in document.get("foreign", ())]
     yield "To change", [_change(one) for one in document.get("changes", ())]

@@ -36,7 +36,7 @@ class Access:
             what = "commands are run" if not reads else f"the API answers on {self.address}"
             return 403, f"{what} only for a token, and this operator has none. {_MEND}"
         if not open_here:
-            return 401, "send the token of this operator: Authorization: Bearer TOKEN"
+            return 401, "send the token of this operator, as Authorization: Bearer TOKEN"
         host = request.headers.get("host", "")
         if not is_loopback(_name(host)):
             return 403, f"the Host header says {host!r}: ask by 127.0.0.1 or localhost, or send the token"
