@@ -17,7 +17,7 @@ from rota.core.leads import prospect
 from rota.core.ledger import Ledger
 from rota.core.model import Amount, CapacityPolicy, Fill, Fleet, Override, Quota, Service
 from rota.core.observed import Now
-from rota.core.planning.actions import AFTER_ROOM
+from rota.core.planning.waits import AFTER_ROOM
 from rota.core.rules import PlacementRules, Strategy
 from rota.core.status import SourceStatus, summarise
 from rota.report.state import ledger_document, read_ledger
@@ -225,7 +225,7 @@ def test_who_has_no_lower_priority_shrinks_after_the_edge_and_the_growth_follows
     assert course.decision is not None
     assert counts(course) == {"web": 2, "etl": 6}
     assert course.decision.unplaced == ()
-    assert {(one.workload, one.waits) for one in course.decision.changes} == {(WEB, AFTER_ROOM)}
+    assert {(one.workload, one.waits) for one in course.decision.changes} == {(WEB, AFTER_ROOM.text)}
     go_to(course, 0)
     assert counts(course) == {"web": 6, "etl": 2}
     assert lines(course) == ["edge day: 6/6 web healthy 5 s after 14:30, after-room"]

@@ -38,7 +38,7 @@ def rows(journal: Journal) -> list[dict[str, Any]]:
 
 def test_how_far_it_got_is_no_other_reason_to_wait() -> None:
     journal = Journal()
-    wait = replace(START, event="wait", result="", reason="Waiting")
+    wait = replace(START, event="wait", result="", reason="NoSeat")
     journal.add([replace(wait, message="db, which it depends on, has 1 of 3 healthy")], at(0))
     journal.add([replace(wait, message="db, which it depends on, has 2 of 3 healthy")], at(5))
     (row,) = rows(journal)

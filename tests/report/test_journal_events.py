@@ -19,6 +19,8 @@ from rota.core.observed import Deaths, Hold, HostState, Now, ObservedState, Outc
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.planning.drains import DrainState, Forced
 from rota.core.planning.guard import Verdict
+from rota.core.planning.rollout import NEEDS_IMAGE
+from rota.core.planning.waits import WITHHELD, Wait, WaitReason
 from rota.core.status import FleetStatus, SourceStatus, summarise
 from tests.builders import fleet, host, service
 from tests.core.scenes import NOW, change_view, later, running, seen
@@ -85,8 +87,13 @@ def between(first: Moment, second: Moment) -> list[str]:
     return told(events(before, second)[1])
 
 
-def wait(slot: int, waits: str, cause: str = "commit 1111111") -> Change:
-    return Change(kind=ChangeKind.START, workload=WEB.id, slot=slot, cause=cause, waits=waits)
+NO_ROOM = Wait(WaitReason.NO_ROOM_FOR_SURGE, "no room")
+NO_PLACE = Wait(WaitReason.NO_SEAT, "no place")
+SOAKS = Wait(WaitReason.SOAK, "soaks")
+
+
+def wait(slot: int, why: Wait | None, cause: str = "commit 1111111") -> Change:
+    return Change(kind=ChangeKind.START, workload=WEB.id, slot=slot, cause=cause, wait=why)
 
 
 def outcome(slot: int = 0, **stated: Any) -> Outcome:
@@ -115,7 +122,7 @@ def test_a_daemon_that_starts_again_knows_its_revision() -> None:
 def test_what_a_daemon_finds_as_it_was_left_is_no_news() -> None:
     under_way = Ledger(applied=Applied(revision="1" * 40, at=NOW.wall), rollouts={WEB.id: TRIED})
     looking = moment(held=Hold("FirstLook", "waiting", passing=True))
-    there = moment(changes=(wait(0, "no room"),), brake="2 of 2 are lost", ledger=under_way)
+    there = moment(changes=(wait(0, NO_ROOM),), brake="2 of 2 are lost", ledger=under_way)
     before, none = events(recalled(replace(under_way, rollouts={})), looking)
     assert none == ()
     before, none = events(before, there)
@@ -129,15 +136,15 @@ def test_what_a_commit_brings_that_came_meanwhile_is_news() -> None:
     under_way = Ledger(applied=Applied(revision="2" * 40, at=NOW.wall))
     looking = moment(held=Hold("FirstLook", "waiting", passing=True))
     before, _ = events(recalled(under_way), looking)
-    assert told(events(before, moment(changes=(wait(0, "no room"),)))[1]) == [
-        "wait Service shop/web Waiting: no room"
+    assert told(events(before, moment(changes=(wait(0, NO_ROOM),)))[1]) == [
+        "wait Service shop/web NoRoomForSurge: no room"
     ]
 
 
 def test_an_unchanged_world_is_silent() -> None:
     busy = moment(
         seen(FLEET, silent="h2"),
-        changes=(wait(0, "no room"),),
+        changes=(wait(0, NO_ROOM),),
         held=Hold("Suspended", "until noon"),
         guard=replace(CALM, message="the commit removes 9"),
         brake="2 of 2 hosts are lost",
@@ -343,26 +350,28 @@ def test_an_edge_is_told_once() -> None:
 
 
 def test_a_wait_is_told_when_it_begins_and_when_its_reason_changes() -> None:
-    first = moment(changes=(wait(0, "no room"), wait(1, "")))
-    second = moment(changes=(wait(0, "no room"), wait(1, "no room")))
-    third = moment(changes=(wait(0, "its image is not on the host yet"), wait(1, "no room")))
-    assert told(events(Remembered(revision="1" * 40), first)[1]) == ["wait Service shop/web Waiting: no room"]
-    assert between(first, second) == ["wait Service shop/web Waiting: no room"]
-    assert between(second, third) == ["wait Service shop/web Waiting: its image is not on the host yet"]
+    first = moment(changes=(wait(0, NO_ROOM), wait(1, None)))
+    second = moment(changes=(wait(0, NO_ROOM), wait(1, NO_ROOM)))
+    third = moment(changes=(wait(0, NEEDS_IMAGE), wait(1, NO_ROOM)))
+    assert told(events(Remembered(revision="1" * 40), first)[1]) == [
+        "wait Service shop/web NoRoomForSurge: no room"
+    ]
+    assert between(first, second) == ["wait Service shop/web NoRoomForSurge: no room"]
+    assert between(second, third) == ["wait Service shop/web ImageMissing: its image is not on the host yet"]
     assert between(third, third) == []
 
 
 def test_slots_that_wait_for_one_thing_are_one_event() -> None:
-    many = moment(changes=tuple(wait(slot, "PruneBlocked") for slot in range(9)))
+    many = moment(changes=tuple(wait(slot, WITHHELD) for slot in range(9)))
     (one,) = events(Remembered(revision="1" * 40), many)[1]
     assert (one.count, one.slot, one.reason, one.cause_kind) == (9, None, "PruneBlocked", "commit")
 
 
 def test_before_every_host_was_looked_at_nothing_is_said_of_waits() -> None:
     unseen = change_view(seen(FLEET), "h2", state=HostState.UNKNOWN)
-    first, second = moment(unseen, changes=(wait(0, "no room"),)), moment(changes=(wait(0, "no place"),))
+    first, second = moment(unseen, changes=(wait(0, NO_ROOM),)), moment(changes=(wait(0, NO_PLACE),))
     assert between(moment(), first) == []
-    assert between(first, second) == ["wait Service shop/web Waiting: no place"]
+    assert between(first, second) == ["wait Service shop/web NoSeat: no place"]
 
 
 @pytest.mark.parametrize(
@@ -387,9 +396,9 @@ def test_how_actions_ended(stated: dict[str, Any], said: str) -> None:
 def test_a_duplicate_is_told_with_the_seconds_that_both_ran() -> None:
     cause = "duplicate of web.0 on h2"
     both = seen(FLEET, running(WEB, 0, "h1"), running(WEB, 0, "h2"))
-    change = Change(kind=ChangeKind.STOP, workload=WEB.id, slot=0, cause=cause, source="h1", waits="soaks")
+    change = Change(kind=ChangeKind.STOP, workload=WEB.id, slot=0, cause=cause, source="h1", wait=SOAKS)
     before, _ = events(Remembered(), moment(both, changes=(change,)))
-    before, _ = events(before, moment(both, later(5), changes=(replace(change, waits=""),)))
+    before, _ = events(before, moment(both, later(5), changes=(replace(change, wait=None),)))
     stopping = change_view(both, "h1", stopping=frozenset({both.hosts["h1"].containers[0].id}))
     before, none = events(before, moment(stopping, later(10)))
     assert none == ()
@@ -409,7 +418,7 @@ def test_the_overlap_began_when_the_later_of_both_was_made() -> None:
     cause = "duplicate of web.0 on h2"
     began = int(moment().now.wall.timestamp()) - 120
     ones = [running(WEB, 0, "h1", created=began - 1000), running(WEB, 0, "h2", created=began)]
-    change = Change(kind=ChangeKind.STOP, workload=WEB.id, slot=0, cause=cause, source="h1", waits="soaks")
+    change = Change(kind=ChangeKind.STOP, workload=WEB.id, slot=0, cause=cause, source="h1", wait=SOAKS)
     before, _ = events(Remembered(), moment(seen(FLEET, *ones), changes=(change,)))
     ended = replace(seen(FLEET, ones[1]), outcomes=(outcome(verb="stop", cause=cause),))
     _, found = events(before, moment(ended, later(12)))

@@ -20,6 +20,7 @@ from rota.core.placement.demand import Refusal
 from rota.core.placement.headroom import Headroom, Shortfall
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.planning.drains import DrainState, Forced
+from rota.core.planning.waits import WITHHELD, Wait, WaitReason
 from rota.core.why import explain
 from rota.core.windows import InForce
 from rota.report.edges import Edge
@@ -63,20 +64,26 @@ START, STOP, REPLACE, MOVE = ChangeKind.START, ChangeKind.STOP, ChangeKind.REPLA
 EVERY_KIND = (
     change(START, 0, host="h1"),
     change(START, 1, host="h1"),
-    change(START, 2, host="h1", waits="room on h1 is being freed"),
+    change(START, 2, host="h1", wait=Wait(WaitReason.ROOM_COMES, "room on h1 is being freed")),
     change(START, 3, host="h2", source="h2", cause="it does not run"),
-    change(START, 4, waits="no host admits it"),
+    change(START, 4, wait=Wait(WaitReason.NO_SEAT, "no host admits it")),
     change(STOP, 5, source="h1"),
     change(STOP, 6, source="h1", cause="window day-night/base"),
-    change(STOP, 7, source="h3", waits="h3 does not answer"),
-    change(STOP, 8, source="h2", waits="PruneBlocked"),
+    change(STOP, 7, source="h3", wait=Wait(WaitReason.HOST, "h3 does not answer")),
+    change(STOP, 8, source="h2", wait=WITHHELD),
     change(REPLACE, 9, source="h1", host="h1"),
-    change(REPLACE, 10, source="h1", host="h1", waits="maxSurge is 25%"),
+    change(REPLACE, 10, source="h1", host="h1", wait=Wait(WaitReason.BUDGET, "maxSurge is 25%")),
     change(REPLACE, 11, source="h1", host="h2", cause="replaced by shop.shop.web.11.0a0a0a0a"),
     change(REPLACE, 12, source="h1", cause="label disk=ssd is not met"),
     change(MOVE, 13, source="h1", host="h2"),
     change(MOVE, 14, source="h1", host="h2", cause="its host left the fleet"),
-    change(MOVE, 15, source="h1", cause="its host left the fleet", waits="maxUnavailable is reached"),
+    change(
+        MOVE,
+        15,
+        source="h1",
+        cause="its host left the fleet",
+        wait=Wait(WaitReason.BUDGET, "maxUnavailable is reached"),
+    ),
     change(MOVE, 16, source="h1", cause="its host left the fleet"),
 )
 
@@ -249,7 +256,7 @@ def test_nothing_leaves_its_line() -> None:
     """A failure's words come from an Engine: no line break and no control sequence gets through."""
     hostile = "bad\nPlan: nothing to change\x1b[2J\u202e"
     made = plan(
-        change(START, 0, host="h1", waits=hostile, cause=hostile),
+        change(START, 0, host="h1", wait=Wait(WaitReason.HOST, hostile), cause=hostile),
         unplaced=(
             Unplaced(
                 workload=OLD, count=1, refusals=(Refusal(filter="state", hosts=("h1",), detail=hostile),)

@@ -18,6 +18,7 @@ from time import perf_counter
 import structlog
 
 from rota.core.decide import decide
+from rota.core.planning.waits import WaitReason
 from rota.core.windows import in_force
 from rota.reconcile import Brain
 from tests.simulation.convergence import CONVERGENCE
@@ -43,13 +44,7 @@ CALM_SECONDS = 3 * 3600.0
 """Longer than the longest back-off, a deadline, a grace, and the hour in which moves are counted."""
 QUIET_SECONDS = 120.0
 REST_SECONDS = 600.0
-FINAL = (
-    "no host admits it",
-    "no host admits its successor: ",
-    "NoRoomForSurge: ",
-    "maxSurge is ",
-    "maxUnavailable is reached",
-)
+FINAL = (WaitReason.NO_SEAT, WaitReason.NO_ROOM_FOR_SURGE, WaitReason.BUDGET)
 """What a change may wait for in the end."""
 
 
@@ -168,13 +163,13 @@ class DaysRun:
         """What is not as the last commit asks, or not left in peace."""
         decision = self.days.decision
         assert decision is not None
-        roomless = {one.workload for one in decision.changes if one.waits.startswith("NoRoomForSurge: ")}
+        roomless = {one.workload for one in decision.changes if one.waits_for(WaitReason.NO_ROOM_FOR_SURGE)}
         waiting = [
             str(one)
             for one in decision.changes
             # Where the canary itself finds no room to be tried, all others wait for it.
-            if not one.waits.startswith(FINAL)
-            and not (one.workload in roomless and one.waits.endswith("tried first"))
+            if not one.waits_for(*FINAL)
+            and not (one.workload in roomless and one.waits_for(WaitReason.CANARIES))
         ]
         actions = [one.id for one in decision.actions]
         found = [*self.days.silent(), *actions, *waiting]

@@ -18,6 +18,7 @@ from rota.core.ledger import Ledger
 from rota.core.model import Fill, Fleet, Quota, Service
 from rota.core.observed import HostState, Now, ObservedState
 from rota.core.planning.actions import StartInstance
+from rota.core.planning.waits import WaitReason
 from rota.core.rules import Affinity, Effect, Operator, PlacementRules, Requirement, Spread, Taint
 from tests import builders
 from tests.simulation.crowds import CrowdedLife
@@ -37,13 +38,7 @@ MOST_MOVES = 3
 """So often one instance moves by choice after the last change."""
 MOST_STARTS = 6
 """So often one slot is started after it: a new image, a repair, a faulty start, room made for others."""
-FINAL = (
-    "no host admits it",
-    "no host admits its successor: ",
-    "NoRoomForSurge: ",
-    "maxSurge is ",
-    "maxUnavailable is reached",
-)
+FINAL = (WaitReason.NO_SEAT, WaitReason.NO_ROOM_FOR_SURGE, WaitReason.BUDGET)
 """What a change may wait for in the end."""
 
 
@@ -68,7 +63,7 @@ class CrowdedRun(Run):
     def missing(self) -> list[str]:
         decision = self.world.decision
         assert decision is not None
-        waiting = [str(one) for one in decision.changes if not one.waits.startswith(FINAL)]
+        waiting = [str(one) for one in decision.changes if not one.waits_for(*FINAL)]
         views = self.world.observed.hosts.values()
         silent = [f"{one.name} is {one.state}" for one in views if one.state is not HostState.REACHABLE]
         return [*silent, *(one.id for one in decision.actions), *waiting, *unsettled(self.world)]

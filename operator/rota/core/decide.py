@@ -33,6 +33,7 @@ from rota.core.planning.shift import Shift
 from rota.core.planning.start_times import learn, with_new
 from rota.core.planning.steps import Steps, Stop
 from rota.core.planning.terms import last_to_leave
+from rota.core.planning.waits import WITHHELD
 from rota.core.windows import InForce, Want, in_force
 
 JUST_AFTER = 0.001
@@ -196,9 +197,9 @@ def _orphans(
             if observed.is_stopping(container):
                 continue
             cause = f"{specs.short(fleet.revision)} does not have {workload}"
-            waits = "PruneBlocked" if workload in verdict.blocked else untouchable(container, observed)
-            waits = waits or leaving.get(workload, "")
-            if not waits:
+            wait = WITHHELD if workload in verdict.blocked else untouchable(container, observed)
+            wait = wait or leaving.get(workload)
+            if wait is None:
                 steps.stops.append(Stop(container, cause))
             steps.changes.append(
                 Change(
@@ -207,7 +208,7 @@ def _orphans(
                     slot=container.slot,
                     cause=cause,
                     source=container.host,
-                    waits=waits,
+                    wait=wait,
                 )
             )
     return steps

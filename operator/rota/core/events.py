@@ -250,7 +250,7 @@ def _of_waits(before: Remembered, after: Remembered, moment: Moment) -> list[Eve
     found: dict[tuple[WorkloadId, str, str], Event] = {}
     for change in moment.decision.changes:
         at = (change.workload, change.slot, change.source or "")
-        if at not in after.waits or before.waits.get(at) == change.waits:
+        if change.wait is None or at not in after.waits or before.waits.get(at) == change.waits:
             continue
         key = (change.workload, change.cause, change.waits)
         if key in found:
@@ -262,18 +262,10 @@ def _of_waits(before: Remembered, after: Remembered, moment: Moment) -> list[Eve
             slot=change.slot,
             host=change.source or "",
             cause=change.cause,
-            reason=_wait_reason(change.waits),
+            reason=change.wait.reason,
             message=change.waits,
         )
     return list(found.values())
-
-
-def _wait_reason(waits: str) -> str:
-    """A word where the reason already is one, as PruneBlocked or after-room; else that it waits."""
-    word = waits.partition(":")[0]
-    if word.replace("-", "").isalpha():
-        return "".join(part[:1].upper() + part[1:] for part in word.split("-"))
-    return "Waiting"
 
 
 def bounded(found: Iterable[Event]) -> tuple[Event, ...]:

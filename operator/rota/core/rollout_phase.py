@@ -9,7 +9,8 @@ from enum import StrEnum
 from rota.core.decide import Decision
 from rota.core.model import Service
 from rota.core.observed import ContainerState, ObservedContainer
-from rota.core.planning.actions import NO_SEAT, NO_SURGE, ROOM_COMES, Change
+from rota.core.planning.actions import Change
+from rota.core.planning.waits import ROOM, WaitReason
 
 
 class Phase(StrEnum):
@@ -76,18 +77,18 @@ def _phase(
 def _step(service: Service, containers: Sequence[ObservedContainer], changes: Sequence[Change]) -> Phase:
     """How far the instance is that has come furthest without being there yet."""
     new = [one for one in containers if one.spec == service.spec_hash]
-    waits = [one.waits for one in changes if one.waits]
-    if any("soak" in one or "healthy for" in one for one in waits):
+    waits = {one.wait.reason for one in changes if one.wait is not None}
+    if WaitReason.SOAK in waits:
         return Phase.SOAK
     if any(one.state in (ContainerState.PENDING, ContainerState.CREATED) for one in new):
         return Phase.STARTING
     if any(one.running and not one.ready for one in new):
         return Phase.WAIT_HEALTHY
-    if any("image" in one for one in waits):
+    if WaitReason.IMAGE in waits:
         return Phase.PULLING
-    if any(one.startswith((NO_SEAT, NO_SURGE, ROOM_COMES)) for one in waits):
+    if waits & ROOM:
         return Phase.PLACING
-    if any("tried first" in one for one in waits):
+    if WaitReason.CANARIES in waits:
         return Phase.PAUSED
     if new and all(one.ready for one in new):
         return Phase.SOAK if not changes else Phase.DRAIN_OLD

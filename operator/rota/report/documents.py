@@ -190,6 +190,7 @@ def change_document(change: Change) -> dict[str, Any]:
         "from": change.source,
         "cause": change.cause,
         "waits": change.waits,
+        "waitReason": change.wait.reason if change.wait is not None else "",
     }
 
 

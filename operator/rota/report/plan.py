@@ -18,6 +18,7 @@ from rota.core.placement.refusals import refusal_lines
 from rota.core.planning.actions import Change, ChangeKind
 from rota.core.planning.drains import DrainState
 from rota.core.planning.specs import failed
+from rota.core.planning.waits import WaitReason
 from rota.core.quantities import format_time
 from rota.core.windows import InForce
 from rota.report.clock_words import duration
@@ -32,7 +33,6 @@ _VERBS = {
     ChangeKind.MOVE: "move",
     ChangeKind.STOP: "stop",
 }
-_WITHHELD = "PruneBlocked"
 _LATER = " (where to is chosen once it has stopped)"
 
 
@@ -311,7 +311,8 @@ def _where(change: Change) -> tuple[str, str]:
     source, host = change.source, change.host
     waits = _why(change)
     if change.waits:
-        waits += f" (withheld: {_WITHHELD})" if change.waits == _WITHHELD else f" (waits: {change.waits})"
+        withheld = change.waits_for(WaitReason.GUARD)
+        waits += f" ({'withheld' if withheld else 'waits'}: {change.waits})"
     match change.kind:
         case ChangeKind.START:
             return "+", f"on {host}{waits}"
@@ -345,7 +346,7 @@ def verdict(plan: Plan) -> str:
     """`Plan: 1 to start, 2 unplaced`: the line that sums it up."""
     summary = plan.summary
     words = {"start": "to start", "replace": "to replace", "move": "to move", "stop": "to stop"}
-    withheld = sum(change.waits == _WITHHELD for change in plan.changes)
+    withheld = sum(change.waits_for(WaitReason.GUARD) for change in plan.changes)
     words["stop"] += f" ({withheld} of them withheld)" if withheld else ""
     parts = [f"{summary[key]} {text}" for key, text in words.items() if summary[key]]
     if summary["unplaced"]:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from rota.core.container import Check, ContainerSpec
 from rota.core.ids import WorkloadId
 from rota.core.observed import ContainerState, ObservedContainer, PublishedPort
+from rota.core.planning.waits import Wait, WaitReason
 from rota.core.resources import Resources
 
 
@@ -31,8 +32,8 @@ class Change:
     """One instance that differs from its target.
 
     `host` is where it goes (None where it has no place, or where it only goes away), `source` where
-    it is. `waits` says in words why its next step is not taken now, empty where it is. `ahead`: it is only
-    due at an edge to come.
+    it is. `wait` says why its next step is not taken now, None where it is. `ahead`: it is only due at an
+    edge to come.
     """
 
     kind: ChangeKind
@@ -41,8 +42,17 @@ class Change:
     cause: str
     host: str | None = None
     source: str | None = None
-    waits: str = ""
+    wait: Wait | None = None
     ahead: bool = False
+
+    @property
+    def waits(self) -> str:
+        """The same in words; empty where its next step is taken."""
+        return self.wait.text if self.wait is not None else ""
+
+    def waits_for(self, *reasons: WaitReason) -> bool:
+        """Whether its next step is not taken for one of these."""
+        return self.wait is not None and self.wait.reason in reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,14 +176,6 @@ class PrepareImage:
 
 Action = StartInstance | RestartInstance | StopInstance | ResolveImage | PrepareImage
 
-
-NO_SEAT = "no host admits "
-NO_SURGE = "NoRoomForSurge: "
-ROOM_COMES = "room on "
-"""How it begins why something waits that has no place yet."""
-
-AFTER_ROOM = "after-room: what it needs is not free before the edge"
-"""Why growth waits that an edge to come asks for, and for which there is no room before it."""
 
 OUTRANKED = ", which has a higher priority than "
 

@@ -147,7 +147,7 @@ def _holds(shift: Shift, scene: Scene) -> Iterator[_Asked]:
 def _claim(start: Start, key: PinKey, scene: Scene, *, image_there: bool) -> Claim:
     """What may be asked of others for a start: a successor beside one that serves asks for little, what was
     stopped for a higher priority stops nobody itself, and nobody goes for what cannot start now."""
-    if start.waits or not image_there:
+    if start.wait is not None or not image_there:
         return Claim.NOTHING
     if key in scene.ledger.displaced or start.patient:
         return Claim.ELASTIC

@@ -66,7 +66,7 @@ class Arrangement:
 
 def wants_seat(start: Start) -> bool:
     """A replacement whose turn has not come is only announced."""
-    return not start.waits or start.change is ChangeKind.START
+    return start.wait is None or start.change is ChangeKind.START
 
 
 def reserved(key: PinKey, scene: Scene) -> str | None:

@@ -13,10 +13,6 @@ from rota.core.observed import HostState, PublishedPort
 from rota.core.placement.demand import Refusal
 from rota.core.placement.refusals import in_words, is_room
 from rota.core.planning.actions import (
-    AFTER_ROOM,
-    NO_SEAT,
-    NO_SURGE,
-    ROOM_COMES,
     Action,
     Change,
     ChangeKind,
@@ -35,6 +31,7 @@ from rota.core.planning.images import is_there, reference_of
 from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Seat, Shift
 from rota.core.planning.steps import Start, Steps
+from rota.core.planning.waits import AFTER_ROOM, ROOM, Wait, WaitReason
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,9 +60,7 @@ class Composer:
     @property
     def roomless(self) -> frozenset[WorkloadId]:
         """The workloads of which something finds no room."""
-        return frozenset(
-            one.workload for one in self.changes if one.waits.startswith((NO_SEAT, NO_SURGE, ROOM_COMES))
-        )
+        return frozenset(one.workload for one in self.changes if one.waits_for(*ROOM))
 
     def compose(self, shifts: Sequence[Shift], orphans: Steps) -> None:
         """Every workload in the order of `shifts`, then what the commit does not have."""
@@ -171,7 +166,7 @@ class Composer:
 
     def _announce(self, service: Service, start: Start) -> None:
         """A replacement whose turn has not come: part of the plan, without a seat of its own yet."""
-        self.changes.append(_change(service, start, start.prefer, start.waits))
+        self.changes.append(_change(service, start, start.prefer, start.wait))
 
     def _start(self, shift: Shift, start: Start) -> None:
         service, kind = shift.service_of(start), shift.kind_of(start)
@@ -180,15 +175,15 @@ class Composer:
         if seat is None:
             self._no_seat(service, start, self.arrangement.refusals.get(kind, ()))
             return
-        if seat.waits_for_room and not start.waits:
+        if seat.waits_for_room and start.wait is None:
             self.promises[key] = seat.host
-        waits = start.waits or self._waits(service, seat, key) or self._image_waits(service, seat, start)
-        if service.container.pinned and not waits:
+        wait = start.wait or self._waits(service, seat, key) or self._image_waits(service, seat, start)
+        if service.container.pinned and wait is None:
             # Only now: where its image cannot be had, its data must not begin.
             self.pins[key] = seat.host
-            waits = self._pin_waits(seat, key)
-        self.changes.append(_change(service, start, seat.host, waits, ahead=shift.is_ahead(start)))
-        if not waits:
+            wait = self._pin_waits(seat, key)
+        self.changes.append(_change(service, start, seat.host, wait, ahead=shift.is_ahead(start)))
+        if wait is None:
             self.actions.append(self._action(service, start, seat))
             self.started.add(key)
             if start.crashed:
@@ -197,40 +192,46 @@ class Composer:
     def _no_seat(self, service: Service, start: Start, refusals: tuple[Refusal, ...]) -> None:
         """Nobody admits it. A successor that lacks nothing but room may have its predecessor's."""
         if start.ahead:
-            waits = f"ahead of its edge: {in_words(refusals)}" if refusals else AFTER_ROOM
-            self.changes.append(_change(service, start, None, waits, ahead=True))
+            why = f"ahead of its edge: {in_words(refusals)}"
+            wait = Wait(WaitReason.AHEAD_OF_EDGE, why) if refusals else AFTER_ROOM
+            self.changes.append(_change(service, start, None, wait, ahead=True))
             return
         if start.change is ChangeKind.START:
             self._look_for_image(service, start)
             self.refused[service.id].append(refusals)
-            self.changes.append(_change(service, start, None, f"{NO_SEAT}it"))
+            self.changes.append(_change(service, start, None, Wait(WaitReason.NO_SEAT, "no host admits it")))
             return
         cramped = any(start.source in one.hosts and is_room(one) for one in refusals)
         instead = cramped and start.instead is not None and start.change is ChangeKind.REPLACE
         if instead and start.source is not None and self._lacks_image(service, start.source):
             self._prepare(start.source, start.slot, start.cause, service)
-            waits = f"image {service.container.image} is being prepared"
-            self.changes.append(_change(service, start, start.source, waits))
+            wait = Wait(WaitReason.IMAGE, f"image {service.container.image} is being prepared")
+            self.changes.append(_change(service, start, start.source, wait))
             return
         if instead and start.instead is not None:
             self.actions.append(stop_of(start.instead, f"{start.cause}, and there is no room for a surge"))
-            self.changes.append(_change(service, start, start.source, ""))
+            self.changes.append(_change(service, start, start.source, None))
             return
-        reason = NO_SURGE if cramped else f"{NO_SEAT}its successor: "
-        self.changes.append(_change(service, start, start.prefer, reason + in_words(refusals)))
+        why = in_words(refusals)
+        if cramped:
+            wait = Wait(WaitReason.NO_ROOM_FOR_SURGE, f"NoRoomForSurge: {why}")
+        else:
+            wait = Wait(WaitReason.NO_SEAT, f"no host admits its successor: {why}")
+        self.changes.append(_change(service, start, start.prefer, wait))
 
-    def _waits(self, service: Service, seat: Seat, pin_key: PinKey) -> str:
+    def _waits(self, service: Service, seat: Seat, pin_key: PinKey) -> Wait | None:
         if seat.waits_for_room:
-            return f"{ROOM_COMES}{seat.host} is being freed"
+            return Wait(WaitReason.ROOM_COMES, f"room on {seat.host} is being freed")
         if service.singleton is not Singleton.NONE and (begun := self._queued_elsewhere(pin_key, seat.host)):
-            return f"its start on {begun} is being withdrawn"
-        return ""
+            return Wait(WaitReason.PREDECESSOR, f"its start on {begun} is being withdrawn")
+        return None
 
-    def _pin_waits(self, seat: Seat, pin_key: PinKey) -> str:
+    def _pin_waits(self, seat: Seat, pin_key: PinKey) -> Wait | None:
         recorded = self.scene.observed.recorded_pins
-        if recorded is not None and pin_key not in recorded:
-            return f"that its volumes belong to {seat.host} is being recorded on the status branch"
-        return ""
+        if recorded is None or pin_key in recorded:
+            return None
+        text = f"that its volumes belong to {seat.host} is being recorded on the status branch"
+        return Wait(WaitReason.PIN, text)
 
     def _queued_elsewhere(self, key: PinKey, host: str) -> str | None:
         """Another host where a start of the slot was asked for and has not begun: both could begin at
@@ -240,15 +241,15 @@ class Composer:
                 return name
         return None
 
-    def _image_waits(self, service: Service, seat: Seat, start: Start) -> str:
+    def _image_waits(self, service: Service, seat: Seat, start: Start) -> Wait | None:
         """A start whose image is not there yet: it is asked for, and the start can still be taken back."""
         if not self._lacks_image(service, seat.host):
-            return ""
+            return None
         reference = reference_of(service, self.scene)
         self._prepare(seat.host, start.slot, start.cause, service)
         self.awaited.add((seat.host, self._free_name(service, start.slot, seat.host)))
-        name = service.container.image
-        return f"image {name} is being {'resolved' if reference is None else 'prepared'}"
+        step = "resolved" if reference is None else "prepared"
+        return Wait(WaitReason.IMAGE, f"image {service.container.image} is being {step}")
 
     def _lacks_image(self, service: Service, host: str) -> bool:
         reference = reference_of(service, self.scene)
@@ -258,7 +259,7 @@ class Composer:
     def _look_for_image(self, service: Service, start: Start) -> None:
         """Nobody is asked to make room for what may not exist: without a seat, some host looks for its
         image."""
-        if start.waits or is_there(service, self.scene):
+        if start.wait is not None or is_there(service, self.scene):
             return
         failures, now = self.scene.ledger.failures, self.scene.now.mono
         for name in sorted(self.scene.fleet.hosts):
@@ -324,7 +325,9 @@ class Composer:
         return tuple(ports)
 
 
-def _change(service: Service, start: Start, host: str | None, waits: str, *, ahead: bool = False) -> Change:
+def _change(
+    service: Service, start: Start, host: str | None, wait: Wait | None, *, ahead: bool = False
+) -> Change:
     kind = start.change
     if kind is ChangeKind.REPLACE and host is not None and host != start.source:
         kind = ChangeKind.MOVE
@@ -335,6 +338,6 @@ def _change(service: Service, start: Start, host: str | None, waits: str, *, ahe
         cause=start.cause,
         host=host,
         source=start.source,
-        waits=waits,
+        wait=wait,
         ahead=ahead,
     )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rota.core.ids import WorkloadId
-from rota.core.planning.actions import NO_SEAT, Change
+from rota.core.planning.actions import Change
 from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Shift
+from rota.core.planning.waits import WaitReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ def states(scene: Scene, shifts: Sequence[Shift], changes: Iterable[Change]) -> 
             leaving[name] = (f"{name} left the fleet", None)
     if not leaving:
         return ()
-    waiting = {(one.workload, one.slot, one.source): one.waits for one in changes}
+    waiting = {(one.workload, one.slot, one.source): one for one in changes}
     result = []
     for name, (cause, deadline) in sorted(leaving.items()):
         left = [
@@ -52,7 +53,7 @@ def states(scene: Scene, shifts: Sequence[Shift], changes: Iterable[Change]) -> 
         stuck = [
             Forced(workload=shift.id, slot=slot, why=why)
             for shift, slot in left
-            if (why := _why_stuck(shift, name, waiting.get((shift.id, slot, name), "")))
+            if (why := _why_stuck(shift, name, waiting.get((shift.id, slot, name))))
         ]
         result.append(
             DrainState(
@@ -66,7 +67,7 @@ def states(scene: Scene, shifts: Sequence[Shift], changes: Iterable[Change]) -> 
     return tuple(result)
 
 
-def _why_stuck(shift: Shift, host: str, waits: str) -> str:
+def _why_stuck(shift: Shift, host: str, change: Change | None) -> str:
     if shift.service.container.pinned:
         return f"its volumes are on {host}"
-    return waits if waits.startswith(NO_SEAT) else ""
+    return change.waits if change is not None and change.waits_for(WaitReason.NO_SEAT) else ""

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from rota.core.leads import Growth, Prospect
 from rota.core.ledger import EdgeRecord
-from rota.core.planning.actions import AFTER_ROOM, Change
+from rota.core.planning.actions import Change
 from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Shift
+from rota.core.planning.waits import WaitReason
 
 KEPT = 20
 """So many records of edges that are over are kept, the latest."""
@@ -32,7 +33,7 @@ def follow(
     roomless = {
         one.workload
         for one in changes
-        if one.waits == AFTER_ROOM and (ahead := wants[one.workload].ahead) and ahead.patient
+        if one.waits_for(WaitReason.AFTER_ROOM) and (ahead := wants[one.workload].ahead) and ahead.patient
     }
     result = []
     for _, one in sorted(records.items()):

@@ -10,6 +10,7 @@ from rota.core.observed import ContainerState, Health, Now, ObservedContainer
 from rota.core.placement.keep import must_move
 from rota.core.planning.back_off import delay
 from rota.core.planning.scene import Post, Scene, being_started
+from rota.core.planning.waits import Wait, WaitReason
 from rota.core.rules import Strategy
 
 MOST_DEATHS = 5
@@ -21,7 +22,7 @@ SECOND = 2
 
 
 class Instance(NamedTuple):
-    """One container of a workload, judged: all that is text is a reason, or empty.
+    """One container of a workload, judged: all that is text is a reason, or empty, and a wait one, or None.
 
     `misplaced`: it has to move. `failed`: it had its chance. `crashing`: it dies again and again where it is.
     `untouchable`: it cannot be stopped now. `stranded`: it must not be replaced, for its successor could have
@@ -36,8 +37,8 @@ class Instance(NamedTuple):
     misplaced: str
     failed: str
     reachable: bool
-    untouchable: str
-    stranded: str
+    untouchable: Wait | None
+    stranded: Wait | None
     abandoned: bool
     packs: bool
     destination: str | None
@@ -91,7 +92,7 @@ class Judge:
         """What is to be said of `container`, which is on `post`."""
         ledger = self.scene.ledger
         if self._is_plain(container, post):
-            return Instance(container, True, "", "", True, "", "", False, self.packs, None)
+            return Instance(container, True, "", "", True, None, None, False, self.packs, None)
         pinned_to = ledger.pins.get((self.service.id, container.slot)) if self.pinned else None
         move = _asked_to_move(container, self.scene) if ledger.moves else None
         abandoned = self._abandoned(post, pinned_to)
@@ -104,7 +105,7 @@ class Judge:
             failed=_failure(container, self.service, self.scene) if post.reachable else "",
             reachable=post.reachable,
             untouchable=post.untouchable or being_started(container),
-            stranded=_stranded(container, pinned_to) if post.host is None else "",
+            stranded=_stranded(container, pinned_to) if post.host is None else None,
             packs=self.packs,
             destination=move.target if move is not None else None,
             abandoned=abandoned,
@@ -161,9 +162,11 @@ def _asked_to_move(container: ObservedContainer, scene: Scene) -> Move | None:
     return move if goes else None
 
 
-def _stranded(container: ObservedContainer, pinned_to: str | None) -> str:
+def _stranded(container: ObservedContainer, pinned_to: str | None) -> Wait | None:
     left = container.host
-    return f"{left} left the fleet and holds its volumes" if pinned_to == left else ""
+    if pinned_to != left:
+        return None
+    return Wait(WaitReason.VOLUMES, f"{left} left the fleet and holds its volumes")
 
 
 def _failure(container: ObservedContainer, service: Service, scene: Scene) -> str:

@@ -17,6 +17,7 @@ from rota.core.planning.budget import spare
 from rota.core.planning.judge import Instance
 from rota.core.planning.roster import Roster
 from rota.core.planning.steps import Causes, Start, Steps, Stop, Terms
+from rota.core.planning.waits import Wait, WaitReason
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ def plan_rollout(roster: Roster, causes: Causes, terms: Terms, now: Now) -> Step
                 slot=slot,
                 change=ChangeKind.START,
                 cause=causes.ahead if ahead else causes.count,
-                waits=_missing_waits(roster, slot) or terms.start or ("" if former else held),
+                wait=_missing_waits(roster, slot) or terms.start or (None if former else held),
                 former=former,
                 ahead=ahead,
                 patient=ahead and causes.patient,
@@ -94,17 +95,17 @@ def _canaries(roster: Roster, terms: Terms) -> int | None:
     return terms.canaries - sum(any(one.current for one in group) for group in roster.kept.values())
 
 
-def _held_back(budget: _Budget, terms: Terms, service: Service, reserved: int = 0) -> str:
+def _held_back(budget: _Budget, terms: Terms, service: Service, reserved: int = 0) -> Wait | None:
     """Why nothing more gets the wanted spec now. So many canaries are `reserved` for others."""
     never = terms.renew or terms.imageless
     if never or budget.canaries is None or budget.canaries > reserved:
         return never
     canary = service.update.canary
     count = canary.count if canary is not None else 0
-    return f"{count} {'canary is' if count == 1 else 'canaries are'} tried first"
+    return Wait(WaitReason.CANARIES, f"{count} {'canary is' if count == 1 else 'canaries are'} tried first")
 
 
-def _one_less(canaries: int | None, held: str) -> int | None:
+def _one_less(canaries: int | None, held: Wait | None) -> int | None:
     return canaries if canaries is None or held else canaries - 1
 
 
@@ -125,9 +126,9 @@ def _unready_first(item: tuple[int, tuple[Instance, ...]]) -> tuple[bool, int]:
     return any(one.container.ready for one in group), slot
 
 
-def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str, leave: str) -> None:
+def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str, leave: Wait | None) -> None:
     for one in group:
-        waits = one.untouchable or leave
+        wait = one.untouchable or leave
         steps.changes.append(
             Change(
                 kind=ChangeKind.STOP,
@@ -135,20 +136,20 @@ def _release(slot: int, group: tuple[Instance, ...], steps: Steps, cause: str, l
                 slot=slot,
                 cause=cause,
                 source=one.container.host,
-                waits=waits,
+                wait=wait,
             )
         )
-        if not waits:
+        if wait is None:
             steps.stops.append(Stop(one.container, cause))
 
 
-def _missing_waits(roster: Roster, slot: int) -> str:
+def _missing_waits(roster: Roster, slot: int) -> Wait | None:
     """A slot with its data or its port still in use by the instance that leaves it has to wait."""
     exclusive = roster.service.container.pinned or roster.service.singleton is not Singleton.NONE
     leaving = next((one for one in roster.stopping if one.slot == slot), None)
     if exclusive and leaving is not None:
-        return f"the instance before it is stopping on {leaving.host}"
-    return ""
+        return Wait(WaitReason.PREDECESSOR, f"the instance before it is stopping on {leaving.host}")
+    return None
 
 
 def _settle(roster: Roster, group: tuple[Instance, ...], steps: Steps, terms: Terms, now: Now) -> None:
@@ -165,14 +166,14 @@ def _settle(roster: Roster, group: tuple[Instance, ...], steps: Steps, terms: Te
     soaked = keeper.soaked(now, min_healthy)
     for one in others:
         cause = _why_loses(one, container)
-        waits = one.untouchable
+        wait = one.untouchable
         if one.container.ready and not soaked and not one.overdue:
-            waits = waits or _not_soaked(container.host, min_healthy)
+            wait = wait or _not_soaked(container.host, min_healthy)
         if one.container.ready and not one.current and not one.overdue:
-            waits = waits or _lacking(terms)
-        if not waits:
+            wait = wait or _lacking(terms)
+        if wait is None:
             steps.stops.append(Stop(one.container, cause, sick=bool(one.failed or one.crashing)))
-        steps.changes.append(_loser(one, container.host, cause, waits))
+        steps.changes.append(_loser(one, container.host, cause, wait))
 
 
 def _again(container: ObservedContainer) -> Change:
@@ -183,15 +184,17 @@ def _again(container: ObservedContainer) -> Change:
         cause="it does not run",
         host=container.host,
         source=container.host,
-        waits="it ended again and again: backing off before it is started once more",
+        wait=Wait(
+            WaitReason.BACK_OFF, "it ended again and again: backing off before it is started once more"
+        ),
     )
 
 
-def _not_soaked(host: str, min_healthy: float) -> str:
-    return f"its successor on {host} is not yet healthy for {min_healthy:g}s"
+def _not_soaked(host: str, min_healthy: float) -> Wait:
+    return Wait(WaitReason.SOAK, f"its successor on {host} is not yet healthy for {min_healthy:g}s")
 
 
-def _loser(one: Instance, host: str, cause: str, waits: str) -> Change:
+def _loser(one: Instance, host: str, cause: str, wait: Wait | None) -> Change:
     container = one.container
     kind = ChangeKind.REPLACE if not one.current else ChangeKind.MOVE if one.misplaced else ChangeKind.STOP
     return Change(
@@ -201,7 +204,7 @@ def _loser(one: Instance, host: str, cause: str, waits: str) -> Change:
         cause=cause,
         host=None if kind is ChangeKind.STOP else host,
         source=container.host,
-        waits=waits,
+        wait=wait,
     )
 
 
@@ -230,17 +233,17 @@ class _Rollout(NamedTuple):
         best, *others = self.roster.kept[slot]
         min_healthy = self.roster.service.update.min_healthy_time
         soaked = best.soaked(self.now, min_healthy)
-        coming = "" if soaked else _not_soaked(best.container.host, min_healthy)
+        coming = None if soaked else _not_soaked(best.container.host, min_healthy)
         _retire(best, others, self.steps, self.causes, coming)
         if best.overdue and not best.untouchable:
             self.steps.stops.append(Stop(best.container, best.overdue))
-            self.steps.changes.append(self._change(slot, best, ChangeKind.STOP, best.overdue, ""))
+            self.steps.changes.append(self._change(slot, best, ChangeKind.STOP, best.overdue, None))
             return
         cause = best.misplaced or (self.causes.spec if not best.current else best.failed or best.crashing)
         new_held = _held_back(self.budget, self.terms, self.roster.service)
         former = bool(new_held and self.terms.former and (best.misplaced or best.failed))
         stays_on_spec = best.current and bool(best.misplaced or not self.terms.renew)
-        held = self.terms.start or ("" if former or stays_on_spec else new_held)
+        held = self.terms.start or (None if former or stays_on_spec else new_held)
         order = self.roster.service.update.order
         makes_before = order is Order.START_FIRST and best.serves and best.reachable
         if makes_before or best.abandoned or best.crashing:
@@ -248,16 +251,17 @@ class _Rollout(NamedTuple):
         else:
             self._stop_first(slot, best, cause, held, former=former)
 
-    def _start_first(self, slot: int, best: Instance, cause: str, held: str, *, former: bool) -> None:
+    def _start_first(self, slot: int, best: Instance, cause: str, held: Wait | None, *, former: bool) -> None:
         """A successor beside it. Where the predecessor serves nobody and cannot be waited for, it is no
         surge."""
         service, budget = self.roster.service, self.budget
         free = best.abandoned or bool(best.crashing)
-        held = held or (self.terms.move if best.crashing and not best.misplaced else "")
-        waits = held or ("" if free or budget.surge > 0 else f"maxSurge is {service.update.max_surge}")
-        budget.surge -= not waits and not free
-        self._renewed(best, waits, former=former)
-        instead = best.container if budget.unavailable > 0 and not waits and not free else None
+        held = held or (self.terms.move if best.crashing and not best.misplaced else None)
+        spent = Wait(WaitReason.BUDGET, f"maxSurge is {service.update.max_surge}")
+        wait = held or (None if free or budget.surge > 0 else spent)
+        budget.surge -= wait is None and not free
+        self._renewed(best, wait, former=former)
+        instead = best.container if budget.unavailable > 0 and wait is None and not free else None
         budget.unavailable -= instead is not None
         moves = bool(best.misplaced or best.crashing) and best.current
         self.steps.starts.append(
@@ -267,38 +271,44 @@ class _Rollout(NamedTuple):
                 cause=cause,
                 prefer=best.destination if best.misplaced or best.crashing else best.container.host,
                 source=best.container.host,
-                waits=waits,
+                wait=wait,
                 instead=instead,
                 abandoned=best.abandoned,
-                crashed=bool(best.crashing) and not waits,
+                crashed=bool(best.crashing) and wait is None,
                 former=former,
             )
         )
 
-    def _stop_first(self, slot: int, best: Instance, cause: str, held: str, *, former: bool) -> None:
+    def _stop_first(self, slot: int, best: Instance, cause: str, held: Wait | None, *, former: bool) -> None:
         """Its room for its successor."""
         budget, host = self.budget, best.container.host
         prefer = best.destination if best.misplaced else host
-        waits = held or _stop_first_waits(best, budget, self.terms, former=former)
-        if waits == NEEDS_IMAGE:
+        wait = held or _stop_first_waits(best, budget, self.terms, former=former)
+        if wait == NEEDS_IMAGE:
             self.steps.image_first.append((host, slot, cause))
-        if not waits:
+        if wait is None:
             budget.unavailable -= best.serves
             budget.sick -= not best.serves
-            self._renewed(best, waits, former=former)
+            self._renewed(best, wait, former=former)
             self.steps.stops.append(Stop(best.container, cause, sick=bool(best.failed)))
             if prefer is not None:
                 self.steps.holds.append((slot, prefer))
         kind = ChangeKind.MOVE if best.misplaced and best.current else ChangeKind.REPLACE
-        self.steps.changes.append(self._change(slot, best, kind, cause, waits, prefer))
+        self.steps.changes.append(self._change(slot, best, kind, cause, wait, prefer))
 
-    def _renewed(self, best: Instance, waits: str, *, former: bool) -> None:
+    def _renewed(self, best: Instance, wait: Wait | None, *, former: bool) -> None:
         """One more gets the wanted spec."""
-        if not best.current and not waits and not former and self.budget.canaries is not None:
+        if not best.current and wait is None and not former and self.budget.canaries is not None:
             self.budget.canaries -= 1
 
     def _change(
-        self, slot: int, best: Instance, kind: ChangeKind, cause: str, waits: str, host: str | None = None
+        self,
+        slot: int,
+        best: Instance,
+        kind: ChangeKind,
+        cause: str,
+        wait: Wait | None,
+        host: str | None = None,
     ) -> Change:
         return Change(
             kind=kind,
@@ -307,11 +317,13 @@ class _Rollout(NamedTuple):
             cause=cause,
             host=host,
             source=best.container.host,
-            waits=waits,
+            wait=wait,
         )
 
 
-def _retire(best: Instance, others: Iterable[Instance], steps: Steps, causes: Causes, coming: str) -> None:
+def _retire(
+    best: Instance, others: Iterable[Instance], steps: Steps, causes: Causes, coming: Wait | None
+) -> None:
     """Beside the one that holds a slot until its successor comes, nothing that is not wanted stays.
 
     A rollout that a newer commit overtakes leaves two: the second would hold its surge for ever. What serves
@@ -319,10 +331,10 @@ def _retire(best: Instance, others: Iterable[Instance], steps: Steps, causes: Ca
     """
     for one in others:
         cause = one.misplaced or (causes.spec if not one.current else one.failed or one.crashing)
-        waits = one.untouchable
+        wait = one.untouchable
         if one.container.ready and not one.overdue:
-            waits = waits or (best.untouchable if not best.reachable else coming)
-        if not waits:
+            wait = wait or (best.untouchable if not best.reachable else coming)
+        if wait is None:
             sick = bool(one.failed or one.crashing)
             steps.stops.append(Stop(one.container, cause, sick=sick, crashed=bool(one.crashing)))
         steps.changes.append(
@@ -332,20 +344,22 @@ def _retire(best: Instance, others: Iterable[Instance], steps: Steps, causes: Ca
                 slot=one.container.slot,
                 cause=cause,
                 source=one.container.host,
-                waits=waits,
+                wait=wait,
             )
         )
 
 
-NEEDS_IMAGE = "its image is not on the host yet"
+NEEDS_IMAGE = Wait(WaitReason.IMAGE, "its image is not on the host yet")
 
 
-def _lacking(terms: Terms) -> str:
+def _lacking(terms: Terms) -> Wait | None:
     """Why nothing is stopped for a new spec yet: who is to run it has not its image."""
-    return f"its image is not on {', '.join(terms.lacking)} yet" if terms.lacking else ""
+    if not terms.lacking:
+        return None
+    return Wait(WaitReason.IMAGE, f"its image is not on {', '.join(terms.lacking)} yet")
 
 
-def _stop_first_waits(best: Instance, budget: _Budget, terms: Terms, *, former: bool) -> str:
+def _stop_first_waits(best: Instance, budget: _Budget, terms: Terms, *, former: bool) -> Wait | None:
     if best.untouchable:
         return best.untouchable
     if not best.current and not best.misplaced and not former:
@@ -356,7 +370,7 @@ def _stop_first_waits(best: Instance, budget: _Budget, terms: Terms, *, former: 
     if best.stranded:
         return best.stranded
     if best.serves and budget.unavailable <= 0:
-        return "maxUnavailable is reached"
+        return Wait(WaitReason.BUDGET, "maxUnavailable is reached")
     if best.failed and budget.sick <= 0:
-        return "others that are sick are replaced before it"
-    return ""
+        return Wait(WaitReason.SICK, "others that are sick are replaced before it")
+    return None

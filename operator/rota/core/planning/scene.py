@@ -9,10 +9,11 @@ from typing import NamedTuple
 from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger
 from rota.core.model import Fleet, Host
-from rota.core.observed import HostState, HostView, Now, ObservedContainer, ObservedState
+from rota.core.observed import ContainerState, HostState, HostView, Now, ObservedContainer, ObservedState
 from rota.core.planning import closing, outage
 from rota.core.planning.closing import Draining
 from rota.core.planning.outage import Outage
+from rota.core.planning.waits import Wait, WaitReason
 
 
 class Post(NamedTuple):
@@ -25,7 +26,7 @@ class Post(NamedTuple):
 
     host: Host | None
     reachable: bool
-    untouchable: str
+    untouchable: Wait | None
     stopping: frozenset[str]
     gone: bool = False
     given_up: bool = False
@@ -72,16 +73,19 @@ class Scene:
         )
 
 
-def silent(view: HostView) -> str:
-    """Why nothing on a host can be stopped; empty where it answers."""
-    return "" if view.state is HostState.REACHABLE else f"{view.name} does not answer"
+def silent(view: HostView) -> Wait | None:
+    """Why nothing on a host can be stopped; None where it answers."""
+    if view.state is HostState.REACHABLE:
+        return None
+    return Wait(WaitReason.HOST, f"{view.name} does not answer")
 
 
-def untouchable(container: ObservedContainer, observed: ObservedState) -> str:
-    """Why it cannot be stopped now, or empty: unknown removes nothing, and what starts has no id yet."""
+def untouchable(container: ObservedContainer, observed: ObservedState) -> Wait | None:
+    """Why it cannot be stopped now, or None: unknown removes nothing, and what starts has no id yet."""
     return silent(observed.hosts[container.host]) or being_started(container)
 
 
-def being_started(container: ObservedContainer) -> str:
+def being_started(container: ObservedContainer) -> Wait | None:
     """Why a container cannot be touched yet that was only just asked for."""
-    return "it is being started" if container.state.value == "pending" else ""
+    pending = container.state is ContainerState.PENDING
+    return Wait(WaitReason.STARTING, "it is being started") if pending else None

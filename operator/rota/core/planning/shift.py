@@ -69,7 +69,7 @@ class Shift:
         successor = start.change is not ChangeKind.START
         own = self.service.container.pinned or (successor and self._each_by_itself())
         slot = start.slot if own else None
-        return Kind(self.id, successor, slot, start.ahead, start.former, bool(start.waits))
+        return Kind(self.id, successor, slot, start.ahead, start.former, start.wait is not None)
 
     def service_of(self, start: Start) -> Service:
         """What a start makes an instance of: its spec, or the one that was good before."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rota.core.ids import WorkloadId
 from rota.core.observed import ObservedContainer
 from rota.core.planning.actions import Change, ChangeKind
+from rota.core.planning.waits import Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Causes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a rollout has to heed beside its budget; the texts are reasons, or empty.
+    """What a rollout has to heed beside its budget; the waits are reasons, or None.
 
     `start`: nothing is started now. `renew`: nothing gets the wanted spec now; `imageless`: nor could it, for
     its image cannot be had; `move`: what keeps dying is not moved again yet; `leave`: the last ones stay for
@@ -40,11 +41,11 @@ class Terms:
     it.
     """
 
-    start: str = ""
-    renew: str = ""
-    imageless: str = ""
-    move: str = ""
-    leave: str = ""
+    start: Wait | None = None
+    renew: Wait | None = None
+    imageless: Wait | None = None
+    move: Wait | None = None
+    leave: Wait | None = None
     canaries: int | None = None
     former: str = ""
     images: frozenset[str] = frozenset()
@@ -55,7 +56,7 @@ class Terms:
 class Start:
     """An instance to place: `change` is how the plan calls it, `prefer` where it should stay.
 
-    With `waits` it is only announced: a seat is found for the plan, but nothing is started now. `instead` may
+    With `wait` it is only announced: a seat is found for the plan, but nothing is started now. `instead` may
     be stopped first where there is no room for both; None where the budget forbids it. `abandoned`: its
     predecessor is on a host that is gone, and serves nobody. `crashed`: it keeps dying where it is. `former`:
     it gets the spec that was good before, for the new one is held back. `ahead`: it is only due at an edge to
@@ -67,7 +68,7 @@ class Start:
     cause: str
     prefer: str | None = None
     source: str | None = None
-    waits: str = ""
+    wait: Wait | None = None
     instead: ObservedContainer | None = None
     abandoned: bool = False
     crashed: bool = False

@@ -12,6 +12,7 @@ from rota.core.planning.images import hosts_with, out_of_reach
 from rota.core.planning.roster import Roster
 from rota.core.planning.scene import Scene
 from rota.core.planning.steps import Terms
+from rota.core.planning.waits import Wait, WaitReason
 
 Groups = Mapping[WorkloadId, Sequence[ObservedContainer]]
 Rosters = Mapping[WorkloadId, Roster]
@@ -23,7 +24,7 @@ def terms_of(rosters: Rosters, groups: Groups, scene: Scene) -> dict[WorkloadId,
     return {workload: _terms(one, rosters, leaving, scene) for workload, one in rosters.items()}
 
 
-def last_to_leave(rosters: Rosters, groups: Groups, scene: Scene) -> dict[WorkloadId, str]:
+def last_to_leave(rosters: Rosters, groups: Groups, scene: Scene) -> dict[WorkloadId, Wait]:
     """Why what goes altogether has to stay for now: somebody that depends on it goes as well, and is still
     there.
 
@@ -34,11 +35,12 @@ def last_to_leave(rosters: Rosters, groups: Groups, scene: Scene) -> dict[Worklo
         for workload, containers in groups.items()
         if workload not in rosters or not rosters[workload].wanted
     }
-    waits: dict[WorkloadId, str] = {}
+    waits: dict[WorkloadId, Wait] = {}
     for workload, containers in sorted(going.items()):
         for needed in sorted(_needs(workload, containers, scene) & going.keys()):
             if containers and needed != workload:
-                waits.setdefault(needed, f"{workload}, which depends on it, is still there")
+                there = f"{workload}, which depends on it, is still there"
+                waits.setdefault(needed, Wait(WaitReason.DEPENDENT, there))
     return {one: why for one, why in waits.items() if not _in_circle(one, going, scene)}
 
 
@@ -63,7 +65,7 @@ def _needs(workload: WorkloadId, containers: Iterable[ObservedContainer], scene:
     return {needed for one in containers for needed in one.depends_on}
 
 
-def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, str], scene: Scene) -> Terms:
+def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, Wait], scene: Scene) -> Terms:
     service, former = one.service, specs.former(one.service, scene.ledger)
     with_image = hosts_with(service, scene)
     outdated = {
@@ -74,9 +76,9 @@ def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, str], sce
     return Terms(
         start=_start_waits(service, rosters),
         renew=_failed(service, scene) or _renewal_waits(service, rosters, scene),
-        imageless=_image_waits(service, scene) if former is not None else "",
+        imageless=_image_waits(service, scene) if former is not None else None,
         move=_crash_waits(service, scene),
-        leave=leaving.get(service.id, ""),
+        leave=leaving.get(service.id),
         canaries=_canaries(one, scene),
         former=former.spec_hash if former is not None else "",
         images=with_image,
@@ -84,21 +86,21 @@ def _terms(one: Roster, rosters: Rosters, leaving: Mapping[WorkloadId, str], sce
     )
 
 
-def _start_waits(service: Service, rosters: Rosters) -> str:
+def _start_waits(service: Service, rosters: Rosters) -> Wait | None:
     """Nothing starts while nothing at all answers of what it depends on."""
     for needed in service.depends_on:
         one = rosters.get(needed)
         if one is not None and one.owed > 0 and one.healthy == 0:
-            return f"{needed}, which it depends on, is not healthy"
-    return ""
+            return Wait(WaitReason.DEPENDENCY, f"{needed}, which it depends on, is not healthy")
+    return None
 
 
-def _renewal_waits(service: Service, rosters: Rosters, scene: Scene) -> str:
+def _renewal_waits(service: Service, rosters: Rosters, scene: Scene) -> Wait | None:
     """A new spec comes after those of what it depends on. What is lost of one that was good is replaced all
     the same."""
     good = scene.ledger.good.get(service.id)
     if good is not None and good.spec == service.spec_hash:
-        return ""
+        return None
     for needed in service.depends_on:
         one = rosters.get(needed)
         if one is None or one.owed == 0:
@@ -107,32 +109,33 @@ def _renewal_waits(service: Service, rosters: Rosters, scene: Scene) -> str:
         gone = sum(group[0].gone for group in one.kept.values())  # those nobody can renew now
         least = max(one.owed - one.service.max_unavailable.of(one.owed) - gone, 1)
         if renewed < least:
-            return f"{needed}, which it depends on, has {renewed} of {least} healthy as they are to be"
-    return ""
+            text = f"{needed}, which it depends on, has {renewed} of {least} healthy as they are to be"
+            return Wait(WaitReason.DEPENDENCY, text)
+    return None
 
 
-def _failed(service: Service, scene: Scene) -> str:
+def _failed(service: Service, scene: Scene) -> Wait | None:
     """Why the wanted spec is no longer brought to anybody: it failed, and nothing is there to revert to
     it."""
     found = scene.ledger.failed.get(service.id)
-    if found is None:
-        return ""
-    if found.spec == service.spec_hash and specs.former(service, scene.ledger) is not None:
-        return f"the rollout has failed: {found.reason}"
-    return ""
+    if found is None or found.spec != service.spec_hash or specs.former(service, scene.ledger) is None:
+        return None
+    return Wait(WaitReason.FAILED, f"the rollout has failed: {found.reason}")
 
 
-def _image_waits(service: Service, scene: Scene) -> str:
+def _image_waits(service: Service, scene: Scene) -> Wait | None:
+    """A start of the wanted spec would wait for an image that is nowhere to be had."""
     why = out_of_reach(service, scene)
-    return f"its image cannot be had: {why}" if why else ""
+    return Wait(WaitReason.IMAGE, f"its image cannot be had: {why}") if why else None
 
 
-def _crash_waits(service: Service, scene: Scene) -> str:
+def _crash_waits(service: Service, scene: Scene) -> Wait | None:
     """What keeps dying is not moved at once again: meanwhile its Engine brings it back where it is."""
     found = scene.ledger.crashes.get((service.id, service.spec_hash))
     if found is None or found.until <= scene.now.mono:
-        return ""
-    return f"it kept dying elsewhere, too: backing off after {found.count} move{'s'[: found.count > 1]}"
+        return None
+    moves = f"{found.count} move{'s'[: found.count > 1]}"
+    return Wait(WaitReason.BACK_OFF, f"it kept dying elsewhere, too: backing off after {moves}")
 
 
 def _canaries(one: Roster, scene: Scene) -> int | None:
