@@ -74,6 +74,19 @@ def test_a_fleet_that_is_as_asked_is_healthy_and_ready() -> None:
     assert (of.ready, of.health) == (True, HealthWord.HEALTHY)
 
 
+def test_a_spec_is_not_ready_before_it_is_known_to_be_good() -> None:
+    """Who waits for Ready can count on a spec to return to when the next commit fails."""
+    of, fresh = commit(WEB), three(ready_for=0.2)
+    soak = WEB.update.min_healthy_time
+    assert words(status(of, seen(of, *fresh))) == [
+        f"web 3/3 by replicas: Progressing its spec is new, and not yet healthy everywhere for {soak:g}s"
+    ]
+    assert decide(of, seen(of, *fresh), Ledger(), NOW).requeue_after == pytest.approx(soak - 0.2, abs=0.01)
+    assert words(status(of, seen(of, *fresh), good_of(WEB))) == ["web 3/3 by replicas: Healthy"]
+    none = commit(replace(WEB, replicas=0))
+    assert words(status(none, seen(none))) == ["web 0/0 by replicas: Healthy"]
+
+
 def test_nothing_that_runs_is_missing_and_the_fleet_is_reconciling() -> None:
     of = status(commit(WEB), seen(commit(WEB)))
     assert words(of) == ["web 0/3 by replicas: Missing"]
@@ -202,7 +215,8 @@ def test_hosts_tell_what_they_offer_what_is_asked_and_why_nothing_new_comes() ->
     of = replace(commit(WEB), hosts={"a": host("a", unschedulable=True), "b": host("b"), "c": host("c")})
     ledger = Ledger(hosts={"old": HostRecord(endpoint="tcp://old:2375", address="old")})
     observed = seen(of, *three())
-    observed = replace(observed, hosts={**observed.hosts, "old": HostView(name="old", state=HostState.LOST)})
+    old = HostView(name="old", state=HostState.SUSPECT)
+    observed = replace(observed, hosts={**observed.hosts, "old": old})
     rows = [
         (one.view.name, one.requested.cpu, one.cordon, one.departing, one.endpoint)
         for one in status(of, observed, ledger).hosts
@@ -331,6 +345,18 @@ def test_what_was_replaced_is_well_again_although_its_host_is_still_lost() -> No
         "Ready=True ReconciliationSucceeded",
         "Degraded=True HostLost",
     ]
+
+
+def test_a_lost_host_that_a_commit_let_go_is_no_trouble_any_more() -> None:
+    """A dead machine whose Host was deleted must not leave the fleet Degraded for ever."""
+    of = commit(replace(WEB, replicas=2))
+    of = replace(of, hosts={name: one for name, one in of.hosts.items() if name != "c"})
+    ledger = Ledger(hosts={"c": HostRecord(endpoint="tcp://c:2375", address="c")})
+    observed = lose(seen(of, *three()), "c")
+    told = status(of, observed, ledger)
+    assert conditions(told)[-1] == "Ready=True ReconciliationSucceeded: 2 instances of 1 workloads are ready"
+    gone = next(one for one in told.hosts if one.view.name == "c")
+    assert gone.cordon == "left the fleet: what it ran is replaced; let go once it answers and is empty"
 
 
 def test_a_brake_is_told_before_the_hosts_that_it_is_about() -> None:

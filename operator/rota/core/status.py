@@ -182,10 +182,16 @@ def _host(name: str, fleet: Fleet, observed: ObservedState, decision: Decision) 
         capacity=capacity_of(host, view) if host is not None else None,
         reserved=host.reserved if host is not None else Resources(),
         requested=requested,
-        cordon=decision.cordons.get(name, "") if host is not None else "left the fleet: being drained",
+        cordon=decision.cordons.get(name, "") if host is not None else _departs(view),
         departing=host is None,
         drain=next((_drain(one) for one in decision.drains if one.host == name), ""),
     )
+
+
+def _departs(view: HostView) -> str:
+    if view.state is HostState.LOST:
+        return "left the fleet: what it ran is replaced; let go once it answers and is empty"
+    return "left the fleet: being drained"
 
 
 def _drain(one: DrainState) -> str:
@@ -207,7 +213,8 @@ def _alarms(hosts: tuple[HostStatus, ...], decision: Decision) -> tuple[tuple[st
     if decision.brake:
         alarms.append(("Brake", decision.brake))
     for host in hosts:
-        if host.state not in (HostState.REACHABLE, HostState.UNKNOWN):
+        given_up = host.departing and host.state is HostState.LOST  # a commit let it go: that is known
+        if host.state not in (HostState.REACHABLE, HostState.UNKNOWN) and not given_up:
             reason = "HostLost" if host.state is HostState.LOST else "HostUnreachable"
             alarms.append((reason, f"{host.view.name} is {host.state}: {host.detail}"))
         if host.departing:

@@ -170,7 +170,16 @@ class _Told:
             return HealthWord.MISSING, _first_wait(changes)
         if changes or self._ready < want:
             return HealthWord.PROGRESSING, _first_wait(changes)
+        if self._soaks():
+            soak = service.update.min_healthy_time
+            return HealthWord.PROGRESSING, f"its spec is new, and not yet healthy everywhere for {soak:g}s"
         return HealthWord.HEALTHY, ""
+
+    def _soaks(self) -> bool:
+        """Whether it has what is wanted, and too short a time for that to be known to be good."""
+        record = self.decision.ledger.rollouts.get(self.service.id)
+        new = record is not None and record.spec == self.service.spec_hash
+        return new and self.decision.held is None and self.decision.wants[self.service.id].due > 0
 
     def _silent(self) -> list[str]:
         """The hosts that are not lost yet, do not answer, and have the only instance of a slot."""

@@ -174,9 +174,11 @@ def _failed(service: Service, stated: Fleet, has_good: bool, why: str) -> Failed
 
 
 def _waits(shift: Shift, record: Rollout, scene: Scene) -> list[float]:
-    """When a deadline passes, or canaries have been watched for long enough."""
+    """When a deadline passes, an instance has soaked, or canaries have been watched for long enough."""
     update, now = shift.service.update, scene.now.mono
     waits = [] if record.idle else [record.since + update.progress_deadline - now]
+    since = [group[0].container.ready_since for group in shift.roster.kept.values()]
+    waits += [at + update.min_healthy_time - now for at in since if at is not None]
     if update.canary is not None and record.canary_since is not None:
         waits.append(record.canary_since + update.canary.hold - now)
     return [wait + 0.001 for wait in waits if wait > 0]
