@@ -380,3 +380,13 @@ def test_an_idle_host_is_not_listed_more_often_for_it(desk: Desk) -> None:
     desk.live(60, listing)
     assert len(lists) <= 3
     assert desk.calls(ListContainers) == desk.calls(Ping) == []
+
+
+def test_what_is_stopped_because_it_never_became_healthy_is_asked_before_it_is_gone(desk: Desk) -> None:
+    """It neither died nor turned: without this nobody would learn why it did not come up."""
+    desk.submit(stop(ONE))
+    assert desk.calls(AskLastWords) == []
+    desk.submit(replace(stop(ONE), sick=True))
+    assert desk.calls(AskLastWords) == [AskLastWords(ONE.id, LINES)]
+    desk.answer(AskLastWords, ("waiting for db:3306",))
+    assert desk.worker.view.last_words == {SLOT: ("waiting for db:3306",)}

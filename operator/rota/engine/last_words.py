@@ -1,4 +1,7 @@
-"""The last lines of what died or turned unhealthy: asked for once, kept by slot, forgotten in time."""
+"""The last lines of what died, turned unhealthy, or is stopped because it never became healthy.
+
+Asked for once, kept by slot, forgotten in time.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class LastWords:
         self._gone: dict[SlotKey, float] = {}
 
     def want(self, container_id: str, slot: SlotKey, now: float) -> None:
-        """It has died or turned unhealthy. Left out where it was asked a moment ago, or too many wait."""
+        """It has died or does not serve. Left out where it was asked a moment ago, or too many wait."""
         before = self._asked.get(container_id)
         if len(self._waiting) < MOST_WAITING and (before is None or now - before[0] >= ASK_SECONDS):
             self._asked[container_id] = now, slot

@@ -18,6 +18,7 @@ from rota.core.observed import (
     HostView,
     ObservedContainer,
 )
+from rota.core.planning.actions import StopInstance
 from rota.engine import labels
 from rota.engine.calls import (
     Answer,
@@ -124,6 +125,9 @@ class HostWorker:
         match event:
             case Submitted(actions, held):
                 self._bench.submit(actions, held=held)
+                for stop in actions:
+                    if isinstance(stop, StopInstance) and stop.sick and not held:
+                        self._words.want(stop.container_id, (stop.workload, stop.slot), now)
             case Answered(number, answer):
                 self._answered(number, answer, now)
             case Failed(number, error):
