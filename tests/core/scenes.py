@@ -178,7 +178,7 @@ def _ended(observed: ObservedState, action: Action, verb: str, **fields: object)
 
 class Course:
     """A fleet in a world that does what it is asked: `fleet`, `observed`, `never` and `now` may be changed
-    between passes. `decision` is that of the last pass, `log` what was done, by pass."""
+    between passes. `decision` is that of the last pass, `past` all of them, `log` what was done, by pass."""
 
     def __init__(self, fleet: Fleet, observed: ObservedState | None = None, ledger: Ledger | None = None):
         self.fleet = fleet
@@ -186,6 +186,7 @@ class Course:
         self.ledger = ledger or Ledger()
         self.now = NOW
         self.never: Container[str] = ()
+        self.past: list[Decision] = []
         self.log: list[list[str]] = []
 
     def step(self, seconds: float = 5.0) -> Decision:
@@ -193,6 +194,7 @@ class Course:
         self.decision = decide(self.fleet, self.observed, self.ledger, self.now)
         self.ledger = self.decision.ledger
         self.observed = act(self.observed, self.decision.actions, self.now, self.never)
+        self.past.append(self.decision)
         self.log.append(actions(self.decision))
         self.now = later(seconds, self.now)
         return self.decision

@@ -97,6 +97,8 @@ def test_what_stops_first_leaves_one_at_a_time() -> None:
         course.step()
         assert 2 <= len(list(course.observed.containers())) <= 3
     assert "b" not in homes(course.observed, "web")
+    causes = {one.cause for decision in course.past for one in decision.actions}
+    assert causes == {"b is drained by its manifest"}, "starts included"
 
 
 def test_without_a_budget_what_stops_first_waits() -> None:

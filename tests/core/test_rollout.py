@@ -10,12 +10,13 @@ from rota.core.decide import Decision, decide
 from rota.core.ledger import Failure, Ledger
 from rota.core.model import Amount, Fleet, Order, Service, UpdateRules
 from rota.core.observed import ContainerState, Health, ObservedContainer, ObservedState, PublishedPort
-from rota.core.planning.actions import StartInstance
+from rota.core.planning.actions import StartInstance, StopInstance
 from rota.core.rules import Operator, PlacementRules, Requirement
 from tests import builders
 from tests.builders import fleet, host, service
 from tests.core.scenes import (
     NOW,
+    Course,
     act,
     actions,
     change_view,
@@ -302,7 +303,31 @@ def test_what_could_not_be_started_is_replaced_elsewhere() -> None:
     ledger = Ledger(failures={(OLD.id, "a", OLD.spec_hash): failure})
     decision = decide(of, seen(of, stuck), ledger, NOW)
     assert changes(decision) == ["replace web/0 a > a: could not be started: port is taken"]
+    (stop,) = decision.actions
+    assert isinstance(stop, StopInstance)
+    assert not stop.sick, "that its start failed is counted once"
     assert actions(decide(of, seen(of), ledger, NOW))[0].split()[3] != "a"
+
+
+def test_a_successor_says_why_the_one_before_it_was_stopped() -> None:
+    """Not that an instance is missing, which would be drift."""
+    update = UpdateRules(order=Order.STOP_FIRST, min_healthy_time=1.0)
+    old = service("web", 1, update=update, max_unavailable=Amount(value=1))
+    new = replace(old, spec_hash="v1:web:2")
+    course = Course(commit(old))
+    course.settle()
+    course.fleet = commit(new, number="2")
+    course.run(30)
+    (stop, start) = [one for decision in course.past for one in decision.actions][-2:]
+    assert (type(stop), type(start)) == (StopInstance, StartInstance)
+    assert (stop.cause, start.cause) == ("commit 2222222", "commit 2222222")
+    assert course.ledger.successions == {}
+
+
+def test_what_somebody_paused_is_replaced_and_said() -> None:
+    paused = running(OLD, 0, "a", ready_for=None, state=ContainerState.PAUSED)
+    decision = plan(commit(service("web", 1)), paused)
+    assert changes(decision) == ["replace web/0 a > a: paused by hand"]
 
 
 # --- duplicates, and hosts that left

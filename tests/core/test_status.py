@@ -9,7 +9,7 @@ import pytest
 
 from rota.core.decide import decide
 from rota.core.ledger import FailedSpec, Failure, HostRecord, Ledger
-from rota.core.model import Drain, Fleet, Loss, Override, Service
+from rota.core.model import Drain, Fleet, Loss, Override, Service, Singleton
 from rota.core.observed import (
     ContainerState,
     Deaths,
@@ -347,6 +347,25 @@ def test_what_was_replaced_is_well_again_although_its_host_is_still_lost() -> No
     ]
 
 
+def test_a_revision_is_that_of_the_spec_and_not_of_what_was_replaced() -> None:
+    there = [*three()[:2], running(WEB, 2, "c", revision="0" * 40)]
+    (of,) = status(commit(WEB, number="3"), seen(commit(WEB), *there), good_of(WEB)).workloads
+    assert of.revision == "1" * 40
+
+
+def test_a_strict_singleton_on_a_host_that_was_deleted_says_how_to_end_the_wait() -> None:
+    one = replace(WEB, replicas=1, singleton=Singleton.STRICT)
+    of = commit(one)
+    left = replace(of, hosts={name: host for name, host in of.hosts.items() if name != "c"})
+    ledger = Ledger(hosts={"c": HostRecord(endpoint="tcp://c:2375", address="c")})
+    for fleet_, word in (
+        (of, "an Override with lost: true on the host ends the wait"),
+        (left, "commit c again, with an Override that says lost: true, to end the wait"),
+    ):
+        (told,) = status(fleet_, lose(seen(of, running(one, 0, "c")), "c"), ledger).workloads
+        assert told.reason == f"waits for c, which is lost: it must never run twice ({word})"
+
+
 def test_a_lost_host_that_a_commit_let_go_is_no_trouble_any_more() -> None:
     """A dead machine whose Host was deleted must not leave the fleet Degraded for ever."""
     of = commit(replace(WEB, replicas=2))
@@ -356,7 +375,7 @@ def test_a_lost_host_that_a_commit_let_go_is_no_trouble_any_more() -> None:
     told = status(of, observed, ledger)
     assert conditions(told)[-1] == "Ready=True ReconciliationSucceeded: 2 instances of 1 workloads are ready"
     gone = next(one for one in told.hosts if one.view.name == "c")
-    assert gone.cordon == "left the fleet: what it ran is replaced; let go once it answers and is empty"
+    assert gone.cordon == "left the fleet: let go once it answers and is empty"
 
 
 def test_a_brake_is_told_before_the_hosts_that_it_is_about() -> None:

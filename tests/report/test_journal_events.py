@@ -357,7 +357,7 @@ def test_a_wait_is_told_when_it_begins_and_when_its_reason_changes() -> None:
         "wait Service shop/web NoRoomForSurge: no room"
     ]
     assert between(first, second) == ["wait Service shop/web NoRoomForSurge: no room"]
-    assert between(second, third) == ["wait Service shop/web ImageMissing: its image is not on the host yet"]
+    assert between(second, third) == ["wait Service shop/web ImagePending: its image is not on the host yet"]
     assert between(third, third) == []
 
 

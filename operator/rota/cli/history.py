@@ -56,7 +56,7 @@ def history(place: Place, service: str | None, lines: int, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(history_document(found), indent=2, sort_keys=True))
     elif found:
-        click.echo(table(("BEGUN", "READY", "COMMIT", "VERDICT", "SUBJECT"), [_cells(one) for one in found]))
+        click.echo(table(("BEGUN", "READY", "COMMIT", "SUBJECT", "VERDICT"), [_cells(one) for one in found]))
     if past.is_shallow():
         click.echo("this clone is shallow, and so may its history be: git fetch --unshallow", err=True)
 
@@ -114,4 +114,4 @@ def _cells(one: Deployment) -> tuple[str, ...]:
     if one.why:
         verdict += f" ({one.why})"
     title = one.title or "(not in this clone)"
-    return (f"{one.begun:%Y-%m-%d %H:%M:%S%z}", ready, one.revision[:7], verdict, title)
+    return (f"{one.begun:%Y-%m-%d %H:%M:%S%z}", ready, one.revision[:7], title, verdict)

@@ -19,7 +19,7 @@ from rota.core.placement.demand import Refusal
 from rota.core.placement.headroom import Headroom
 from rota.core.placement.puzzle import Solver
 from rota.core.planning import back_off, closing, drains, duty, guard, holds, images, promises, specs
-from rota.core.planning.actions import Action, Change, ChangeKind
+from rota.core.planning.actions import Action, Change, ChangeKind, StopInstance
 from rota.core.planning.allow import left_to_spare
 from rota.core.planning.arrange import arrange
 from rota.core.planning.compose import Composer
@@ -244,7 +244,13 @@ def _next_ledger(scene: Scene, shifts: Sequence[Shift], composer: Composer, verd
         },
         braked=bool(scene.outage.message),
         brake_released=scene.outage.released_at,
-        **promises.kept(scene, shifts, composer.promises, composer.moves_begun()),
+        **promises.kept(
+            scene,
+            shifts,
+            composer.promises,
+            composer.moves_begun(),
+            [one for one in composer.actions if isinstance(one, StopInstance)],
+        ),
     )
 
 

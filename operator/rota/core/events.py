@@ -196,7 +196,8 @@ def _of_rollouts(before: Ledger, after: Ledger, fleet: Fleet, *, quiet: bool) ->
             then = "the way back to what was good before makes no progress either"
             yield _rollout(workload, fleet, "RollbackStalled", f"{message}; {then}")
         elif failed.returned:
-            yield _rollout(workload, fleet, "RollbackDone", f"{message}; what was good before is back")
+            what = f"{_short(failed.spec)} of commit {failed.revision[:7]}"
+            yield _rollout(workload, fleet, "RollbackDone", f"{what} failed; what was good before is back")
         elif failed.reverts:
             good = after.good.get(workload)
             to = f"; back to {_short(good.spec)} of commit {good.revision[:7]}" if good is not None else ""

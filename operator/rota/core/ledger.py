@@ -154,12 +154,13 @@ class EdgeRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """`failures`, `crashes`, `targets`, `moves_begun`, `starting`, `rollouts`, `drain_ends`, `braked`,
-    `brake_released` and `held_since` live with the daemon; the rest is kept on the status branch.
+    """`failures`, `crashes`, `targets`, `moves_begun`, `starting`, `successions`, `rollouts`, `drain_ends`,
+    `braked`, `brake_released` and `held_since` live with the daemon; the rest is kept on the status branch.
 
     `fleet` is the identity (name and uid) under which everything that runs was started. `reservations`
     hold freed room for its claimant, `moves` are under way by choice, `displaced` are the slots that were
     stopped for a higher priority and have no place yet; `moves_begun` are instants of monotonic time.
+    `successions` say why the instance of a slot was stopped that has no successor yet.
     `edges` are those at which something grew or is going to, the latest few, in order. `starting` says since
     when (monotonic time) the start of a container is asked for, by (host, name); `start_times` how many
     seconds the last starts of a workload took until it was healthy, pull included.
@@ -182,6 +183,7 @@ class Ledger:
     moves: Mapping[PinKey, Move] = field(default_factory=dict)
     displaced: frozenset[PinKey] = frozenset()
     moves_begun: tuple[float, ...] = ()
+    successions: Mapping[PinKey, str] = field(default_factory=dict)
     edges: tuple[EdgeRecord, ...] = ()
     starting: Mapping[tuple[str, str], float] = field(default_factory=dict)
     start_times: Mapping[WorkloadId, tuple[float, ...]] = field(default_factory=dict)

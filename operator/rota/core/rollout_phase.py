@@ -84,7 +84,7 @@ def _step(service: Service, containers: Sequence[ObservedContainer], changes: Se
         return Phase.STARTING
     if any(one.running and not one.ready for one in new):
         return Phase.WAIT_HEALTHY
-    if WaitReason.IMAGE in waits:
+    if waits & {WaitReason.IMAGE, WaitReason.NO_IMAGE}:
         return Phase.PULLING
     if waits & ROOM:
         return Phase.PLACING

@@ -190,7 +190,7 @@ def _host(name: str, fleet: Fleet, observed: ObservedState, decision: Decision) 
 
 def _departs(view: HostView) -> str:
     if view.state is HostState.LOST:
-        return "left the fleet: what it ran is replaced; let go once it answers and is empty"
+        return "left the fleet: let go once it answers and is empty"
     return "left the fleet: being drained"
 
 

@@ -113,7 +113,6 @@ class _Told:
     def status(self) -> WorkloadStatus:
         service, want = self.service, self.decision.wants[self.service.id]
         health, reason = self._health()
-        current = {one.revision for one in self.containers if one.spec == service.spec_hash}
         return WorkloadStatus(
             kind=service.kind,
             namespace=service.id.namespace,
@@ -123,7 +122,7 @@ class _Told:
             running=len({one.slot for one in self._there if one.running}),
             ready=self._ready,
             health=health,
-            revision=min(current, default=""),
+            revision=self._revision(),
             spec=service.spec_hash,
             reason=reason,
             changes=self.changes,
@@ -131,6 +130,14 @@ class _Told:
             rollout=rollout_of(service, self.containers, self.changes, self.decision),
             last_words=self._last_words() if health is HealthWord.DEGRADED else (),
         )
+
+    def _revision(self) -> str:
+        """The commit that its spec came with: what a lost instance is replaced by does not change it."""
+        spec = self.service.spec_hash
+        good = self.decision.ledger.good.get(self.service.id)
+        if good is not None and good.spec == spec:
+            return good.revision
+        return min((one.revision for one in self.containers if one.spec == spec), default="")
 
     @property
     def _there(self) -> tuple[ObservedContainer, ...]:
@@ -196,7 +203,12 @@ class _Told:
         if self.service.container.pinned:
             return f"{lost}: its volumes are there"
         if self.service.singleton is Singleton.STRICT:
-            return f"{lost}: it must never run twice (an Override with lost: true on the host ends the wait)"
+            deleted = [name for name in hosts if name not in self.decision.fleet.hosts]
+            word = "an Override with lost: true on the host ends the wait"
+            if deleted:
+                again = f"commit {', '.join(deleted)} again"
+                word = f"{again}, with an Override that says lost: true, to end the wait"
+            return f"{lost}: it must never run twice ({word})"
         return f"{lost}: {self.decision.brake}" if self.decision.brake else ""
 
     def _state(self, one: ObservedContainer) -> HostState:

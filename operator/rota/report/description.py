@@ -60,8 +60,13 @@ def describe_workload(files: Files, name: str, stated: Service | None, events: R
     path = f"workloads/{name}.json"
     status = json.loads(files["status.json"])
     row = next(one for one in status["workloads"] if f"{one['namespace']}/{one['name']}" == name)
+    silent = {one["name"]: one["state"] for one in status["hosts"] if one["state"] != "reachable"}
     detail = json.loads(files[path]) if path in files else row
-    instances = [one for one in _instances(files) if one["workload"] == name]
+    instances = [
+        {**one, "seenLast": silent.get(one["host"], "")}
+        for one in _instances(files)
+        if one["workload"] == name
+    ]
     return {
         **_head(f"{row['kind']} {name}", events),
         "conditions": _conditions(files, name),

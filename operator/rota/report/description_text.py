@@ -53,7 +53,7 @@ def _facts(document: Row) -> Iterator[str]:
 def _lists(document: Row) -> Iterator[tuple[str, list[str]]]:
     yield "Conditions", [_condition(one) for one in document["conditions"]]
     if rollout := document.get("rollout"):
-        yield "Rollout", [f"{key}: {_shown(value)}" for key, value in rollout.items()]
+        yield "Rollout", [f"{key}: {_shown(value)}" for key, value in rollout.items() if value != ""]
     if failed := document.get("failed"):
         yield "Failed", [f"{key}: {_shown(value)}" for key, value in failed.items() if key != "workload"]
     for title, key in (("Hosts in trouble", "hosts"), ("Workloads in trouble", "workloads")):
@@ -103,8 +103,10 @@ def _trouble(one: Row) -> str:
 def _instance(one: Row) -> str:
     ports = ", ".join(f"{port['published']}->{port['target']}" for port in one["ports"])
     health = "" if one["health"] == "none" else f", {one['health']}"
+    silent = one.get("seenLast")
+    place = f"{one['host']}, which is {silent}, seen last" if silent else one["host"]
     return (
-        f"{one['workload']}/{one['slot']} on {one['host']}: {one['state']}{health}"
+        f"{one['workload']}/{one['slot']} on {place}: {one['state']}{health}"
         f"{', ready' if one['ready'] else ', not ready'}{f', ports {ports}' if ports else ''}"
         f", commit {one['revision'][:7]}, {one['name']}"
     )

@@ -29,7 +29,8 @@ class Instance(NamedTuple):
     no place. `abandoned`: its host does not answer, and it need not be waited for: the host is lost, or a
     commit let it go, which is a person's word. `gone`: its host is lost, so that it serves nobody. `overdue`:
     it is to be off its host by now, come what may. `destination` is where it was asked to move.
-    `restart_at` is when it may be started again where it ended (monotonic time).
+    `restart_at` is when it may be started again where it ended (monotonic time). `counted`: that it failed
+    was counted when its start did.
     """
 
     container: ObservedContainer
@@ -46,6 +47,12 @@ class Instance(NamedTuple):
     gone: bool = False
     overdue: str = ""
     restart_at: float = 0.0
+    counted: bool = False
+
+    @property
+    def sick(self) -> bool:
+        """It had its chance and failed, which is one more failed start."""
+        return bool(self.failed) and not self.counted
 
     @property
     def fit(self) -> bool:
@@ -98,11 +105,12 @@ class Judge:
         abandoned = self._abandoned(post, pinned_to)
         overdue = post.draining.cause if post.draining is not None and post.draining.overdue else ""
         misplaced = self._misplaced(container, post, pinned_to, abandoned=abandoned)
+        unstarted = _unstarted(container, self.service, self.scene) if post.reachable else ""
         return Instance(
             container,
             current=container.spec == self.service.spec_hash,
             misplaced=misplaced or (move.cause if move is not None else ""),
-            failed=_failure(container, self.service, self.scene) if post.reachable else "",
+            failed=unstarted or (_failure(container, self.service, self.scene) if post.reachable else ""),
             reachable=post.reachable,
             untouchable=post.untouchable or being_started(container),
             stranded=_stranded(container, pinned_to) if post.host is None else None,
@@ -113,6 +121,7 @@ class Judge:
             gone=post.gone,
             overdue=overdue if post.reachable else "",
             restart_at=self._restart_at(container),
+            counted=bool(unstarted),
         )
 
     def _restart_at(self, container: ObservedContainer) -> float:
@@ -176,13 +185,22 @@ def _failure(container: ObservedContainer, service: Service, scene: Scene) -> st
         return ""
     if container.state is ContainerState.DEAD:
         return "its Engine could not remove it"
+    if container.state is ContainerState.PAUSED:
+        return "paused by hand"
     deadline = service.update.healthy_deadline
     if container.running and not container.ready and scene.now.mono - container.seen_since > deadline:
         return f"not healthy within {deadline:g}s"
-    failed = scene.ledger.failures.get((service.id, container.host, container.spec))
-    if failed is not None and container.state in (ContainerState.CREATED, ContainerState.EXITED):
-        return f"could not be started: {failed.message}"
     return ""
+
+
+def _unstarted(container: ObservedContainer, service: Service, scene: Scene) -> str:
+    """Why it was made and does not run: a start that failed."""
+    if container.state not in (ContainerState.CREATED, ContainerState.EXITED) or container.ready:
+        return ""
+    if container.health is Health.UNHEALTHY:
+        return ""
+    failed = scene.ledger.failures.get((service.id, container.host, container.spec))
+    return f"could not be started: {failed.message}" if failed is not None else ""
 
 
 def best_first(instance: Instance) -> tuple[bool, bool, bool, bool, bool, int, float, str]:

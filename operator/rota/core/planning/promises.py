@@ -3,10 +3,11 @@ was stopped for whom. Without it the next decision could give the freed room to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
 from rota.core.ledger import Move, PinKey, Reservation
+from rota.core.planning.actions import StopInstance
 from rota.core.planning.allow import HOUR
 from rota.core.planning.scene import Scene
 from rota.core.planning.shift import Shift
@@ -22,12 +23,18 @@ class Kept(TypedDict):
     moves: Mapping[PinKey, Move]
     displaced: frozenset[PinKey]
     moves_begun: tuple[float, ...]
+    successions: Mapping[PinKey, str]
 
 
 def kept(
-    scene: Scene, shifts: Sequence[Shift], promised: Mapping[PinKey, str], begun: Mapping[PinKey, Move]
+    scene: Scene,
+    shifts: Sequence[Shift],
+    promised: Mapping[PinKey, str],
+    begun: Mapping[PinKey, Move],
+    stops: Iterable[StopInstance],
 ) -> Kept:
-    """`promised` are the hosts on which room is being freed, by slot; `begun` the moves that begin now."""
+    """`promised` are the hosts on which room is being freed, by slot; `begun` the moves that begin now,
+    `stops` what is stopped now."""
     held = {(shift.id, slot) for shift in shifts for slot, _ in shift.steps.holds}
     mono = scene.now.mono
     return Kept(
@@ -37,6 +44,7 @@ def kept(
         },
         moves=dict(sorted({**_under_way(scene, shifts), **begun}.items())),
         displaced=_displaced(scene, shifts),
+        successions=_successions(scene, shifts, stops),
         moves_begun=(*(at for at in scene.ledger.moves_begun if mono - at < HOUR), *(mono for _ in begun)),
     )
 
@@ -62,6 +70,18 @@ def _under_way(scene: Scene, shifts: Sequence[Shift]) -> dict[PinKey, Move]:
         under_way = len(hosts) > 1 or key in queued
         if under_way and move.source in hosts and move.target in scene.fleet.hosts:
             result[key] = move
+    return result
+
+
+def _successions(scene: Scene, shifts: Sequence[Shift], stops: Iterable[StopInstance]) -> dict[PinKey, str]:
+    """Why slots that stay lost their instance: what is stopped now, and what was and has no successor yet."""
+    kept = {shift.id: shift.roster.kept for shift in shifts}
+    missing = {(shift.id, slot) for shift in shifts for slot in shift.roster.missing}
+    result = {key: cause for key, cause in scene.ledger.successions.items() if key in missing}
+    for stop in stops:
+        group = kept.get(stop.workload, {}).get(stop.slot, ())
+        if group and group[0].container.id == stop.container_id:
+            result[stop.workload, stop.slot] = stop.cause
     return result
 
 

@@ -60,7 +60,7 @@ def plan_rollout(roster: Roster, causes: Causes, terms: Terms, now: Now) -> Step
             Start(
                 slot=slot,
                 change=ChangeKind.START,
-                cause=causes.ahead if ahead else causes.count,
+                cause=causes.ahead if ahead else roster.succeeds.get(slot, causes.count),
                 wait=_missing_waits(roster, slot) or terms.start or (None if former else held),
                 former=former,
                 ahead=ahead,
@@ -172,7 +172,7 @@ def _settle(roster: Roster, group: tuple[Instance, ...], steps: Steps, terms: Te
         if one.container.ready and not one.current and not one.overdue:
             wait = wait or _lacking(terms)
         if wait is None:
-            steps.stops.append(Stop(one.container, cause, sick=bool(one.failed or one.crashing)))
+            steps.stops.append(Stop(one.container, cause, sick=one.sick or bool(one.crashing)))
         steps.changes.append(_loser(one, container.host, cause, wait))
 
 
@@ -290,7 +290,7 @@ class _Rollout(NamedTuple):
             budget.unavailable -= best.serves
             budget.sick -= not best.serves
             self._renewed(best, wait, former=former)
-            self.steps.stops.append(Stop(best.container, cause, sick=bool(best.failed)))
+            self.steps.stops.append(Stop(best.container, cause, sick=best.sick))
             if prefer is not None:
                 self.steps.holds.append((slot, prefer))
         kind = ChangeKind.MOVE if best.misplaced and best.current else ChangeKind.REPLACE
@@ -335,7 +335,7 @@ def _retire(
         if one.container.ready and not one.overdue:
             wait = wait or (best.untouchable if not best.reachable else coming)
         if wait is None:
-            sick = bool(one.failed or one.crashing)
+            sick = one.sick or bool(one.crashing)
             steps.stops.append(Stop(one.container, cause, sick=sick, crashed=bool(one.crashing)))
         steps.changes.append(
             Change(

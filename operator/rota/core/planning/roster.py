@@ -35,7 +35,7 @@ class Roster:
     the count that the disruption budget is judged by: what fills owes nobody the instances that it is only
     now growing by. `gives_way` says why a released slot goes that placement took, by slot. `between` are
     those missing that are to have the wanted spec before others: whose instance was stopped first for it, or
-    for which it was asked already.
+    for which it was asked already. `succeeds` says of missing slots why the instance before was stopped.
     """
 
     service: Service
@@ -51,6 +51,7 @@ class Roster:
     beyond: int = 0
     gives_way: Mapping[int, str] = field(default_factory=dict)
     between: frozenset[int] = frozenset()
+    succeeds: Mapping[int, str] = field(default_factory=dict)
 
 
 def containers_by_workload(observed: ObservedState) -> dict[WorkloadId, list[ObservedContainer]]:
@@ -104,6 +105,11 @@ def roster(
         owed=wanted if owed is None else owed,
         gives_way=gives_way,
         between=(stopped | asked).intersection(missing),
+        succeeds={
+            slot: scene.ledger.successions[service.id, slot]
+            for slot in missing
+            if (service.id, slot) in scene.ledger.successions
+        },
     )
 
 

@@ -126,7 +126,7 @@ def _failed(service: Service, scene: Scene) -> Wait | None:
 def _image_waits(service: Service, scene: Scene) -> Wait | None:
     """A start of the wanted spec would wait for an image that is nowhere to be had."""
     why = out_of_reach(service, scene)
-    return Wait(WaitReason.IMAGE, f"its image cannot be had: {why}") if why else None
+    return Wait(WaitReason.NO_IMAGE, f"its image cannot be had: {why}") if why else None
 
 
 def _crash_waits(service: Service, scene: Scene) -> Wait | None:

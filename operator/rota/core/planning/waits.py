@@ -25,7 +25,10 @@ class WaitReason(StrEnum):
     SOAK = "Soaking"
     """Its successor is not healthy for long enough yet."""
     CANARIES = "CanariesFirst"
-    IMAGE = "ImageMissing"
+    IMAGE = "ImagePending"
+    """It is being looked up or pulled where it is to run."""
+    NO_IMAGE = "ImageUnavailable"
+    """It was asked for in vain, and no host has it."""
     HOST = "HostSilent"
     """Its host does not answer: unknown removes nothing."""
     STARTING = "BeingStarted"
@@ -38,7 +41,7 @@ class WaitReason(StrEnum):
     FAILED = "RolloutFailed"
     VOLUMES = "VolumesThere"
     """The host that it is to leave holds its volumes."""
-    PIN = "PinNotRecorded"
+    PIN = "PinPending"
     GUARD = "PruneBlocked"
 
 
