@@ -78,12 +78,13 @@ def _verdict(files: Mapping[str, bytes]) -> object:
 
 
 def _subject(status: FleetStatus) -> str:
-    """The verdict in one line: `Ready: 24/24 instances, day`, or
+    """The verdict in one line: `Ready: 24/24 instances, day`, `Ready, but Degraded (HostLost): …`, or
     `not Ready (Missing: shop/web): 2/24 instances, day`."""
     ready = next(one for one in status.conditions if one.type == "Ready")
-    word = (
-        "Ready" if ready.status == "True" else f"not Ready ({ready.reason}{_worst_off(status, ready.reason)})"
-    )
+    degraded = next((one.reason for one in status.conditions if one.type == "Degraded"), "")
+    word = f"Ready, but Degraded ({degraded})" if degraded else "Ready"
+    if ready.status != "True":
+        word = f"not Ready ({ready.reason}{_worst_off(status, ready.reason)})"
     wanted = sum(one.desired for one in status.workloads)
     ready_now = sum(min(one.ready, one.desired) for one in status.workloads)
     windows = sorted({window for _, window, _, _ in status.windows})

@@ -185,6 +185,16 @@ def test_what_was_deployed(desk: Desk) -> None:
     assert desk.rota("history", "wob").code == 1
 
 
+def test_a_commit_of_which_removals_are_withheld_is_not_simply_applied(desk: Desk) -> None:
+    repository = desk.repository
+    files, second = running(repository), repository.commit("Second")
+    said = "Ready, but Degraded (PruneBlocked): 1/1"
+    status_commit(repository, files, said, second, "2026-06-01T12:10:00+02:00")
+    newest = json.loads(desk.rota("history", "-o", "json").out)["items"][0]
+    assert (newest["subject"], newest["verdict"], newest["why"]) == ("Second", "applied", "PruneBlocked")
+    assert desk.rota("history").out.splitlines()[1].endswith("Second   applied (PruneBlocked)")
+
+
 def test_history_of_a_commit_that_is_gone(desk: Desk) -> None:
     status_commit(
         desk.repository, running(desk.repository), "Ready: 2/2", "f" * 40, "2026-06-01T13:00:00+02:00"

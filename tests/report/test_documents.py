@@ -19,7 +19,7 @@ from rota.core.ledger import Ledger, Reservation
 from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedState
 from rota.core.resources import Resources
-from rota.core.status import Finding, FleetStatus, SourceStatus, summarise
+from rota.core.status import Condition, Finding, FleetStatus, SourceStatus, summarise
 from rota.core.survival import Survival
 from rota.core.workload_status import HealthWord
 from rota.gitrepo.worker import GitView, Publication, Urgency
@@ -146,6 +146,11 @@ def test_a_commit_says_in_its_subject_who_is_not_well(status: FleetStatus) -> No
         status, workloads=tuple(replace(one, health=HealthWord.UNKNOWN) for one in status.workloads)
     )
     assert publication(all_so).subject.startswith("not Ready (Unknown: shop/db and 2 more): ")
+    conditions = [Condition(type="Ready", status="True", reason="x", message="")]
+    assert publication(replace(status, conditions=tuple(conditions))).subject.startswith("Ready: 9/11")
+    conditions.append(Condition(type="Degraded", status="True", reason="PruneBlocked", message=""))
+    withheld = publication(replace(status, conditions=tuple(conditions)))
+    assert withheld.subject.startswith("Ready, but Degraded (PruneBlocked): 9/11")
 
 
 def test_what_only_the_ledger_knows_is_not_urgent(status: FleetStatus) -> None:

@@ -16,8 +16,9 @@ from rota.core.quantities import format_time
 from rota.report.documents import API_VERSION, LEDGER_PATH
 
 APPLIED, FAILED, SUPERSEDED, UNDER_WAY = "applied", "failed", "superseded", "under way"
-_READY = "Ready: "
-"""How the subject of a status commit begins while all is well."""
+_READY = ("Ready: ", "Ready, but ")
+"""How the subject of a status commit begins while all that is wanted is there."""
+_WITHHELD = "PruneBlocked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Deployment:
     """One revision: first and last told of at `begun` and `ended`, Ready first at `ready`, if ever.
 
     `last` is the last status commit that observed it, `said` its subject; `title` the subject of the
-    revision itself, empty where it is not known; `why` says what failed.
+    revision itself, empty where it is not known; `why` says what failed, or was withheld.
     """
 
     revision: str
@@ -75,7 +76,7 @@ def deployments(commits: Iterable[StatusCommit]) -> Iterator[Deployment]:
 
 def _judged(one: Deployment, newest: bool) -> Deployment:
     if one.ready is not None:
-        return replace(one, verdict=APPLIED)
+        return replace(one, verdict=APPLIED, why=_WITHHELD if _WITHHELD in one.said else "")
     return one if newest else replace(one, verdict=SUPERSEDED)
 
 
