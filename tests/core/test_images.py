@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rota.core.decide import Decision, decide
-from rota.core.ledger import Failure, Ledger
+from rota.core.ledger import Failure, Ledger, Rollout
 from rota.core.model import Amount, Drain, Fleet, Order, Service, UpdateRules
 from rota.core.observed import ObservedContainer, ObservedState, Outcome, Result
 from rota.core.planning.actions import PrepareImage, ResolveImage, StartInstance
@@ -271,6 +271,16 @@ def test_while_nothing_speaks_against_the_image_what_is_missing_waits_for_it() -
     of = commit(NEW, number="2")
     decision = plan(of, daemon(of, *three()[:2], images=DIGEST), KNOWN_BEFORE)
     assert [type(one) for one in decision.actions] == [ResolveImage]
+
+
+def test_a_registry_that_hangs_is_not_waited_for_by_what_is_lost() -> None:
+    of, there = commit(NEW, number="2"), three()[:2]
+    for seconds, starts in ((59.0, []), (60.0, [f"start web/2 on c {WEB.spec_hash}"])):
+        rollout = Rollout(spec=NEW.spec_hash, best=0, since=NOW.mono - seconds)
+        ledger = replace(KNOWN_BEFORE, rollouts={NEW.id: rollout})
+        decision = plan(of, daemon(of, *there, images=DIGEST), ledger)
+        assert [line for line in actions(decision) if line.startswith("start")] == starts
+        assert any(isinstance(one, ResolveImage) for one in decision.actions)
 
 
 def test_once_one_host_has_the_image_the_others_get_it_from_there() -> None:

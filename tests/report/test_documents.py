@@ -18,6 +18,7 @@ from rota.core.ids import WorkloadId
 from rota.core.ledger import Ledger, Reservation
 from rota.core.model import Fleet
 from rota.core.observed import Now, ObservedState
+from rota.core.planning.waits import WaitReason
 from rota.core.resources import Resources
 from rota.core.status import Condition, Finding, FleetStatus, SourceStatus, summarise
 from rota.core.survival import Survival
@@ -59,6 +60,20 @@ def test_a_varied_status_is_as_its_schemas_say(status: FleetStatus) -> None:
     assert kinds.count("HostStatus") == 4
     assert kinds.count("WorkloadStatus") == 3
     assert kinds.count("FleetStatus") == 1
+
+
+@pytest.mark.parametrize("kind", ["Plan", "WorkloadStatus"])
+def test_every_reason_to_wait_stands_in_the_schemas(kind: str) -> None:
+    found: list[object] = []
+
+    def look(at: object) -> None:
+        if isinstance(at, dict):
+            found.extend(at.get("waitReason", {}).get("enum", ()) if "waitReason" in at else ())
+            for one in at.values():
+                look(one)
+
+    look(schema(kind).schema)
+    assert found == ["", *WaitReason]
 
 
 def test_whether_a_loss_is_survived_stands_in_the_status_and_in_the_readme(status: FleetStatus) -> None:

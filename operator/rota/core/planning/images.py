@@ -33,9 +33,13 @@ def is_there(service: Service, scene: Scene) -> bool:
     return not scene.observed.resolves or bool(hosts_with(service, scene))
 
 
+PATIENCE_SECONDS = 60.0
+"""An image that no host has for so long is not waited for by what is lost meanwhile."""
+
+
 def out_of_reach(service: Service, scene: Scene) -> str:
-    """Why the image of `service` cannot be had for the time being: it was asked for in vain, and no host that
-    answers has it. Empty while nothing speaks against it."""
+    """Why the image of `service` cannot be had for the time being: it was asked for in vain, or for long, and
+    no host that answers has it. Empty while nothing speaks against it."""
     having = hosts_with(service, scene)
     if not scene.observed.resolves or any(scene.posts[name].reachable for name in having):
         return ""
@@ -43,7 +47,12 @@ def out_of_reach(service: Service, scene: Scene) -> str:
     found = [
         (name, failures.get((service.id, name, service.spec_hash))) for name in sorted(scene.fleet.hosts)
     ]
-    return next((f"{name}: {one.message}" for name, one in found if one is not None), "")
+    failed = next((f"{name}: {one.message}" for name, one in found if one is not None), "")
+    rollout = scene.ledger.rollouts.get(service.id)
+    if failed or rollout is None or rollout.spec != service.spec_hash:
+        return failed
+    late = scene.now.mono - rollout.since >= PATIENCE_SECONDS
+    return f"no host has it after {PATIENCE_SECONDS:g}s" if late else ""
 
 
 def resolved(ledger: Ledger, outcomes: Iterable[Outcome]) -> Mapping[SpecKey, str]:
